@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+#include "core/time.h"
+#include "log/log.h"
+
+// What the broker offers to, and asks of, the rooms around it. The broker knows nothing of rules or of
+// Detect.
+namespace fleetward::broker {
+
+// A message inside the program, whoever published it. Immutable once shared between shards.
+struct Message {
+  std::string topic;
+  std::string payload;
+  int qos = 0;  // 0 or 1
+  bool retain = false;
+  // MQTT 5 properties that travel with a message; defaults mean absent.
+  std::string content_type, response_topic, correlation_data;
+  bool payload_is_utf8 = false;
+  std::vector<std::pair<std::string, std::string>> user_properties;
+  uint32_t expiry_seconds = 0;  // 0: none
+};
+using MessagePtr = std::shared_ptr<const Message>;
+
+// Who published. Empty client_id: not an MQTT client (API, rules engine, export).
+struct Publisher {
+  std::string_view client_id;
+  std::string_view certificate_id;  // the principal; empty for plain listeners
+  std::string_view source_address;
+};
+
+// Called on the shard's thread for every authorized PUBLISH of a client (after topic alias resolution),
+// before routing. Views live for the call only. Must not block. What is added to `batch` becomes durable
+// before the PUBACK. Implemented by pipeline/ (device reports, rules, Basic Ingest).
+class PublishHook {
+ public:
+  virtual ~PublishHook() = default;
+  struct Verdict {
+    // False for reserved topics that end here (device reports, Basic Ingest): not delivered to subscribers.
+    bool route_to_subscribers = true;
+    // Messages to publish once `batch` is durable (or at once if it stayed empty): accepted/rejected answers,
+    // republish actions.
+    std::vector<MessagePtr> replies;
+  };
+  virtual Verdict on_publish(const Publisher& publisher, std::string_view topic, std::string_view payload,
+                             const Message& properties, Timestamp now, log::Batch& batch) = 0;
+};
+
+// Cloud-side observations of one thing or client since the last delta: plain counters on its connection,
+// handed over once each observation interval and at disconnect. Sources: detect.md 1.1.
+struct Observation {
+  std::string thing;  // thing name, or the client id of an unregistered device
+  bool registered = false;
+  Timestamp from, to;
+  uint64_t messages_sent = 0;      // PUBLISH from the device, Basic Ingest and reserved topics included
+  uint64_t messages_received = 0;  // PUBLISH delivered to the device
+  uint64_t message_bytes_total = 0, message_bytes_min = 0, message_bytes_max = 0;  // of payloads sent
+  uint64_t authorization_failures = 0;
+  uint64_t connection_attempts = 0;
+  uint64_t disconnects = 0;
+  bool connected = false;                     // at `to`
+  Timestamp disconnected_since;               // 0 while connected
+  std::vector<std::string> source_addresses;  // distinct, at most kSourceAddressesMax
+  static constexpr size_t kSourceAddressesMax = 16;
+};
+
+// Receives observations in batches, on a shard's thread; must not block (hands them to the log).
+class ObservationSink {
+ public:
+  virtual ~ObservationSink() = default;
+  virtual void on_observations(std::vector<Observation> batch) = 0;
+};
+
+// Publishing from inside the program; thread safe. `done` (may be empty) runs when the message has been
+// handed to every matching live subscriber and is durable for persistent sessions and as retained message: on
+// some shard's thread.
+class InternalPublisher {
+ public:
+  virtual ~InternalPublisher() = default;
+  virtual void publish(MessagePtr message, std::function<void(Status)> done) = 0;
+};
+
+}  // namespace fleetward::broker

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/logger.h"
+#include "core/metrics.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "http/message.h"
+
+namespace fleetward::http {
+
+struct ServerOptions {
+  int io_threads = 2;             // read and write sockets
+  int worker_threads = 8;         // run handlers
+  size_t connections_max = 1024;  // accepted beyond this are closed at once, counted
+  size_t header_bytes_max = 64 * 1024;
+  uint64_t body_bytes_max = uint64_t{1} << 20;  // unless Handler::before_body raises it
+  size_t memory_body_max = size_t{1} << 20;     // larger bodies go to a file in `spool_directory`
+  std::string spool_directory;
+  Duration read_timeout{60'000};   // between two bytes of a request
+  Duration idle_timeout{120'000};  // between requests of a connection
+};
+
+struct TlsFiles {
+  std::string certificate_chain_pem;  // path
+  std::string private_key_pem;        // path
+};
+
+// HTTP/1.1 server of the control plane (Boost.Beast inside). start/listen/stop from one thread.
+class Server {
+ public:
+  Server(ServerOptions options, std::shared_ptr<Handler> handler, Logger& logger, Metrics& metrics);
+  ~Server();
+
+  // "127.0.0.1:4566"; port 0 takes a free one. The real "address:port" in the answer. With `tls` speaks
+  // HTTPS, asks for (but does not require) a client certificate, and reports its id in RequestHead.
+  // kConflict: port in use.
+  Result<std::string> listen(const std::string& address, const TlsFiles* tls = nullptr);
+  // Takes over an accepted, connected TCP socket on which nothing was read yet (the ALPN listener hands over
+  // those that are not MQTT). `prefix` holds bytes read already; with `tls` the server performs the TLS
+  // handshake itself.
+  void adopt(int socket_descriptor, const std::string& peer_address, std::string prefix, const TlsFiles* tls);
+  // Refuses new work, finishes what is in flight (at most `grace`), then returns.
+  void stop(Duration grace);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fleetward::http

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+
+// The AWS policy language, shared by IAM policies, role trust policies, bucket policies and AWS IoT policies:
+// documents are parsed and checked once, compiled, and evaluated without allocation where no variable is
+// used.
+namespace fleetward::identity {
+
+// Values of condition keys and ${variables} at one decision: "aws:SourceIp", "iot:ClientId", ... A key that
+// is absent makes a resource that names it match nothing. Keys compare without case.
+class RequestContext {
+ public:
+  virtual ~RequestContext() = default;
+  // nullptr: the key is not there.
+  virtual const std::string* find(std::string_view key) const = 0;
+};
+
+class MapContext final : public RequestContext {
+ public:
+  MapContext() = default;
+  void set(std::string_view key, std::string value);
+  const std::string* find(std::string_view key) const override;
+
+ private:
+  std::map<std::string, std::string> values_;  // lower-case keys
+};
+
+// Who asks, for documents that name principals (trust and bucket policies).
+struct Principal {
+  std::string service;  // "iot.amazonaws.com", or empty
+  std::string arn;      // of a user, role or "arn:aws:iam::<acct>:root"; empty for anonymous
+  std::string account;
+};
+
+enum class Decision { kAllow, kDeny, kNoMatch };  // kDeny: an explicit Deny statement matched
+
+struct DocumentRules {
+  bool principal_required = false;  // trust and bucket policies
+  bool principal_allowed = false;
+  size_t bytes_max = 6144;  // of the text without white space
+};
+
+class PolicyDocument {
+ public:
+  // kInvalidArgument/kMalformed with what is wrong and where. Unknown condition operators and variables
+  // outside their place are refused here, so that evaluation cannot fail.
+  static Result<std::shared_ptr<const PolicyDocument>> parse(std::string_view text,
+                                                             const DocumentRules& rules = {});
+
+  // Actions compare without case; resources by case, '*' any run, '?' one character. `principal` is null for
+  // documents without principals.
+  Decision evaluate(std::string_view action, std::string_view resource, const RequestContext& context,
+                    const Principal* principal = nullptr) const;
+
+  const std::string& text() const;
+
+  struct Compiled;
+  explicit PolicyDocument(std::unique_ptr<Compiled> compiled);
+  ~PolicyDocument();
+
+ private:
+  std::unique_ptr<Compiled> compiled_;
+};
+
+// Any Deny wins, then any Allow, else kNoMatch.
+Decision evaluate_all(const std::vector<std::shared_ptr<const PolicyDocument>>& documents,
+                      std::string_view action, std::string_view resource, const RequestContext& context,
+                      const Principal* principal = nullptr);
+
+// '*' any run, '?' one character; `pattern` and `text` by case.
+bool glob_match(std::string_view pattern, std::string_view text);
+
+}  // namespace fleetward::identity

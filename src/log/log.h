@@ -1,0 +1,132 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+#include "core/time.h"
+
+// The durable log, spine of the program: partitioned streams of records, consumers' committed offsets and
+// consumers' state, written together. Semantics are Kafka's (append answers an offset, a consumer reads from
+// its committed offset, retention deletes from the front), so that Kafka can back the same interface.
+namespace fleetward::log {
+
+// A stream ("reports", "records/<delivery stream>", ...) and one of its partitions, counted from 0.
+struct Partition {
+  std::string stream;
+  uint32_t index = 0;
+  auto operator<=>(const Partition&) const = default;
+};
+
+using Offset = uint64_t;  // of a record in its partition, from 0, dense
+
+struct Record {
+  Offset offset = 0;
+  Timestamp appended;  // given by the writer's Batch
+  std::string value;
+};
+
+// What one step writes: appended records, consumers' offsets and consumers' state. All of it becomes durable
+// at once, or nothing does. A value type without locks; build it on one thread, then hand it to Log::submit.
+class Batch {
+ public:
+  // The record's place in the batch, to find its offset in the result.
+  size_t append(Partition partition, std::string value, Timestamp now);
+  // `next` is the first offset the consumer has not yet processed.
+  void commit(std::string consumer, Partition partition, Offset next);
+  void put(std::string key, std::string value);
+  void erase(std::string key);
+  // Every key in [begin, end).
+  void erase_range(std::string begin, std::string end);
+  // Deletes records before `first_kept`.
+  void truncate(Partition partition, Offset first_kept);
+
+  bool empty() const;
+  size_t bytes() const { return bytes_; }
+
+  struct Append {
+    Partition partition;
+    std::string value;
+    Timestamp now;
+  };
+  struct Commit {
+    std::string consumer;
+    Partition partition;
+    Offset next;
+  };
+  struct KeyChange {
+    enum class Kind { kPut, kErase, kEraseRange } kind;
+    std::string key;
+    std::string value;  // the end of the range for kEraseRange
+  };
+  struct Truncate {
+    Partition partition;
+    Offset first_kept;
+  };
+  std::vector<Append> appends;
+  std::vector<Commit> commits;
+  std::vector<KeyChange> changes;  // applied in order
+  std::vector<Truncate> truncations;
+
+ private:
+  size_t bytes_ = 0;
+};
+
+// Offsets of the batch's appends, in their order; or why nothing was written (kUnavailable: disk full or
+// read-only, or shutting down).
+using Committed = Result<std::vector<Offset>>;
+using CommitCallback = std::function<void(Committed)>;
+
+struct KeyValue {
+  std::string key;
+  std::string value;
+};
+
+// Thread safe. The embedded backing has one writer thread that merges the batches of all callers into one
+// synced write (group commit: while one sync runs, the next group gathers).
+class Log {
+ public:
+  virtual ~Log() = default;
+
+  // Queues the batch. `done` runs on the writer's thread after the sync (or the failure): it must only hand
+  // the result over and return. Batches of one caller thread are applied in the order of submission. A full
+  // queue (LogOptions::queue_bytes_max) answers kUnavailable at once, on the caller's thread.
+  virtual void submit(Batch batch, CommitCallback done) = 0;
+  // Submits and waits. Never from a shard's or the writer's thread.
+  virtual Committed write(Batch batch) = 0;
+
+  // Records from `from` on (from the first kept one if `from` is older), at most `bytes_max` of values but at
+  // least one record if there is any. Durable records only.
+  virtual Result<std::vector<Record>> read(const Partition& partition, Offset from,
+                                           size_t bytes_max) const = 0;
+  // [first kept, next to be written).
+  struct Range {
+    Offset begin = 0;
+    Offset end = 0;
+  };
+  virtual Range range(const Partition& partition) const = 0;
+  // 0 if the consumer has committed nothing.
+  virtual Offset committed(const std::string& consumer, const Partition& partition) const = 0;
+  virtual std::vector<Partition> partitions(std::string_view stream_prefix) const = 0;
+
+  virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
+  // Keys in [begin, end) in byte order, at most `count_max` (from the end backwards if `reverse`).
+  virtual Result<std::vector<KeyValue>> scan(std::string_view begin, std::string_view end, size_t count_max,
+                                             bool reverse = false) const = 0;
+
+  // `wake` runs on the writer's thread after each durable append to a stream whose name starts with the
+  // prefix; it must only signal. Subscriptions live as long as the returned handle.
+  using Subscription = std::shared_ptr<void>;
+  virtual Subscription subscribe(std::string stream_prefix, std::function<void(const Partition&)> wake) = 0;
+
+  // Empty while healthy; else why nothing is acknowledged ("No space left on device"). Recovers by itself.
+  virtual std::string trouble() const = 0;
+};
+
+}  // namespace fleetward::log

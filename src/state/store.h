@@ -1,0 +1,156 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json.h"
+#include "core/result.h"
+#include "state/map.h"
+
+// Control state: everything the API creates. A room declares its resource types as tables of documents; the
+// store keeps them durable in SQLite and in memory as one immutable, versioned Snapshot that any thread reads
+// without a lock.
+namespace fleetward::state {
+
+// Describes one table. T needs `json::object to_json(const T&)` and `Result<T> from_json(const
+// json::object&)`, passed here so that they need no magic names. Keys are byte strings; composite keys join
+// their parts with '\0' (see key()). from_json may also build what is derived (a compiled policy): snapshots
+// share it by pointer.
+template <typename T>
+struct TableSpec {
+  std::string name;  // "things"; unique in the store, never renamed without a migration
+  json::object (*to_json)(const T&) = nullptr;
+  Result<T> (*from_json)(const json::object&) = nullptr;
+};
+
+// A registered table: an index into the snapshot. Copyable.
+template <typename T>
+struct Table {
+  size_t index = 0;
+};
+
+// "a\0b": parts must not contain '\0'.
+std::string key(std::string_view first, std::string_view second);
+std::string key(std::string_view first, std::string_view second, std::string_view third);
+// The part after the first '\0'; empty if there is none.
+std::string_view key_tail(std::string_view composite);
+
+class Snapshot {
+ public:
+  uint64_t version() const { return version_; }  // rises with every committed change
+  template <typename T>
+  const Map<T>& get(Table<T> table) const {
+    return *static_cast<const Map<T>*>(maps_[table.index].get());
+  }
+
+ private:
+  friend class Store;
+  friend class Transaction;
+  uint64_t version_ = 0;
+  std::vector<std::shared_ptr<const void>> maps_;
+};
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+// The changes of one call, seen by its own reads. Used on the thread inside Store::transact only.
+class Transaction {
+ public:
+  template <typename T>
+  const Map<T>& get(Table<T> table) const {
+    return draft_.get(table);
+  }
+  template <typename T>
+  void put(Table<T> table, std::string_view key, T value) {
+    put_document(table.index, key, &value);
+    draft_.maps_[table.index] = std::make_shared<const Map<T>>(
+        draft_.get(table).with(key, std::make_shared<const T>(std::move(value))));
+  }
+  template <typename T>
+  void erase(Table<T> table, std::string_view key) {
+    erase_document(table.index, key);
+    draft_.maps_[table.index] = std::make_shared<const Map<T>>(draft_.get(table).without(key));
+  }
+
+ private:
+  friend class Store;
+  struct Change {
+    size_t table;
+    std::string key;
+    std::string document;
+    bool erased;
+  };
+  explicit Transaction(const class Store& store, const Snapshot& base) : store_(store), draft_(base) {}
+  void put_document(size_t table, std::string_view key, const void* value);
+  void erase_document(size_t table, std::string_view key);
+
+  const class Store& store_;
+  Snapshot draft_;
+  std::vector<Change> changes_;
+};
+
+// Thread safe after open(). add_table() is called for every table before open().
+class Store {
+ public:
+  Store();
+  ~Store();
+
+  template <typename T>
+  Table<T> add_table(TableSpec<T> spec) {
+    TableOps ops;
+    ops.name = spec.name;
+    ops.empty = std::make_shared<const Map<T>>();
+    ops.encode = [to = spec.to_json](const void* value) {
+      return json::serialize(to(*static_cast<const T*>(value)));
+    };
+    ops.insert = [from = spec.from_json](
+                     const std::shared_ptr<const void>& map, std::string_view key,
+                     const json::object& document) -> Result<std::shared_ptr<const void>> {
+      auto value = from(document);
+      if (!value) return fail(value.error());
+      const auto& typed = *static_cast<const Map<T>*>(map.get());
+      return std::shared_ptr<const void>(
+          std::make_shared<const Map<T>>(typed.with(key, std::make_shared<const T>(std::move(*value)))));
+    };
+    return Table<T>{add(std::move(ops))};
+  }
+
+  // Opens or creates the SQLite file and loads every table. ":memory:" for tests. kConflict: another process
+  // holds it; kCorrupt: a document does not parse (names table and key); kInvalidArgument: written by a newer
+  // format.
+  Status open(const std::string& path);
+
+  SnapshotPtr snapshot() const;
+
+  // Runs `change` with a transaction; if it succeeds, commits durably, then publishes the new snapshot, then
+  // calls the listeners. One at a time, in order. The error of `change` is handed back and nothing is
+  // written. `change` must not block on anything but the processor. kUnavailable if the disk refuses.
+  Status transact(const std::function<Status(Transaction&)>& change);
+
+  // Called after each commit with the new snapshot, on the committing thread; must only hand it over.
+  void on_change(std::function<void(SnapshotPtr)> listener);
+
+ private:
+  friend class Transaction;
+  struct TableOps {
+    std::string name;
+    std::shared_ptr<const void> empty;
+    std::function<std::string(const void*)> encode;
+    std::function<Result<std::shared_ptr<const void>>(const std::shared_ptr<const void>&, std::string_view,
+                                                      const json::object&)>
+        insert;
+  };
+  size_t add(TableOps ops);
+
+  std::vector<TableOps> tables_;
+  struct Database;
+  std::unique_ptr<Database> database_;
+  std::mutex writer_;
+  std::vector<std::function<void(SnapshotPtr)>> listeners_;
+  std::atomic<std::shared_ptr<const Snapshot>> current_;
+};
+
+}  // namespace fleetward::state
