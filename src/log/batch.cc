@@ -31,8 +31,12 @@ void Batch::truncate(Partition partition, Offset first_kept) {
   truncations.push_back({std::move(partition), first_kept});
 }
 
+void Batch::drop(Partition partition) {
+  drops.push_back(std::move(partition));
+}
+
 bool Batch::empty() const {
-  return appends.empty() && commits.empty() && changes.empty() && truncations.empty();
+  return appends.empty() && commits.empty() && changes.empty() && truncations.empty() && drops.empty();
 }
 
 }  // namespace fleetward::log

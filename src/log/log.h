@@ -44,8 +44,11 @@ class Batch {
   void erase(std::string key);
   // Every key in [begin, end).
   void erase_range(std::string begin, std::string end);
-  // Deletes records before `first_kept`.
+  // Deletes records before `first_kept` (at most all there are); the partition's offsets go on from its end.
   void truncate(Partition partition, Offset first_kept);
+  // Forgets the partition: its records, its offsets and what consumers committed on it. Appending to it later
+  // starts it afresh at offset 0.
+  void drop(Partition partition);
 
   bool empty() const;
   size_t bytes() const { return bytes_; }
@@ -69,17 +72,19 @@ class Batch {
     Partition partition;
     Offset first_kept;
   };
+  // Applied in this order; within one kind, in the order given.
   std::vector<Append> appends;
   std::vector<Commit> commits;
-  std::vector<KeyChange> changes;  // applied in order
+  std::vector<KeyChange> changes;
   std::vector<Truncate> truncations;
+  std::vector<Partition> drops;
 
  private:
   size_t bytes_ = 0;
 };
 
-// Offsets of the batch's appends, in their order; or why nothing was written (kUnavailable: disk full or
-// read-only, or shutting down).
+// Offsets of the batch's appends, in their order; or why nothing was written. kUnavailable: disk full or
+// read-only, queue full, shutting down. kLimitExceeded: the batch alone is larger than the queue may be.
 using Committed = Result<std::vector<Offset>>;
 using CommitCallback = std::function<void(Committed)>;
 
@@ -121,7 +126,9 @@ class Log {
                                              bool reverse = false) const = 0;
 
   // `wake` runs on the writer's thread after each durable append to a stream whose name starts with the
-  // prefix; it must only signal. Subscriptions live as long as the returned handle.
+  // prefix (once per group and partition); it must only signal, not call the log, not drop a subscription.
+  // Lives as long as the returned handle; once that is released no call is under way or will come. The handle
+  // may outlive the log.
   using Subscription = std::shared_ptr<void>;
   virtual Subscription subscribe(std::string stream_prefix, std::function<void(const Partition&)> wake) = 0;
 
