@@ -63,6 +63,8 @@ class Transaction {
   const Map<T>& get(Table<T> table) const {
     return draft_.get(table);
   }
+  // The store as this call has left it so far; for readers that take a Snapshot.
+  const Snapshot& view() const { return draft_; }
   template <typename T>
   void put(Table<T> table, std::string_view key, T value) {
     put_document(table.index, key, &value);

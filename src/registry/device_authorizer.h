@@ -1,0 +1,92 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ids.h"
+#include "registry/tables.h"
+#include "state/store.h"
+
+// What the broker asks about a connection: is this certificate known and active, which thing is it, and what
+// may it do. Everything is a pure function of a snapshot.
+namespace fleetward::registry {
+
+enum class DeviceStatus { kActive, kUnknown, kNotActive };
+
+enum class DeviceAction { kConnect, kPublish, kRetainPublish, kSubscribe, kReceive };
+
+// Who is connecting, as far as policies may ask.
+struct DeviceConnection {
+  std::string certificate_id;  // of a verified mutual-TLS peer; empty on a plain listener
+  std::string named_policy;    // plain listener: the IoT policy that stands for a certificate's; else empty
+  std::string client_id;       // empty for HTTPS publish: ${iot:ClientId} and thing variables do not resolve
+  std::string source_address;  // "192.0.2.7"
+  std::string server_name;     // SNI, or empty (iot:DomainName)
+  bool persistent = false;     // iot:ConnectAttributes PersistentConnect: a session that outlives it
+  bool last_will = false;      // iot:ConnectAttributes LastWill
+};
+
+// What one connection may do under one state of the registry: the default versions of the policies on its
+// certificate, and on every group, with its ancestors, of its thing. Immutable, thread safe; keep it in the
+// connection and renew it with DeviceAuthorizer::renew() when the snapshot's version moves.
+class ConnectionPolicy {
+ public:
+  // `name` is the client id (kConnect), the topic (kPublish, kRetainPublish, kReceive) or the filter as the
+  // client sent it (kSubscribe; '+' and '#' are plain characters of the resource). An explicit Deny wins.
+  // Does not allocate unless the ARN exceeds 1 KiB or a policy variable stands in the resource of a
+  // statement whose action matches.
+  bool allows(DeviceAction action, std::string_view name) const;
+
+  // The registered thing this connection is tied to: the one its certificate is attached to exclusively, else
+  // the attached one (or, with nothing attached, the registered one) whose name is the client id. Empty:
+  // none.
+  const std::string& thing() const { return thing_; }
+  bool thing_is_attached() const { return attached_; }
+  bool thing_is_exclusive() const { return exclusive_; }
+  // Rises by itself with each renew() that changed something: what was cached from an equal value still
+  // holds.
+  uint64_t generation() const { return generation_; }
+
+  struct Facts;  // variables and condition keys
+  ~ConnectionPolicy();
+
+ private:
+  friend class DeviceAuthorizer;
+  ConnectionPolicy();
+
+  std::string arn_prefix_;  // "arn:aws:iot:<region>:<account>:"
+  std::vector<std::shared_ptr<const identity::PolicyDocument>> documents_;
+  std::unique_ptr<const Facts> facts_;
+  std::string thing_;
+  bool attached_ = false, exclusive_ = false;
+  uint64_t generation_ = 1;
+  // What it was made from, to tell cheaply whether a newer snapshot differs.
+  std::shared_ptr<const Certificate> from_certificate_;
+  std::shared_ptr<const Thing> from_thing_;
+  bool certificate_active_ = false;
+};
+using ConnectionPolicyPtr = std::shared_ptr<const ConnectionPolicy>;
+
+class DeviceAuthorizer {
+ public:
+  DeviceAuthorizer(Tables tables, AccountScope account);
+
+  // kActive only for status ACTIVE. A certificate whose validity is over is the TLS layer's to refuse.
+  DeviceStatus find_device(const state::Snapshot& snapshot, std::string_view certificate_id) const;
+
+  // Never null; with an inactive or unknown certificate it allows nothing.
+  ConnectionPolicyPtr compile(const state::Snapshot& snapshot, const DeviceConnection& connection) const;
+
+  // `held` itself if nothing it was made from has changed, else a newer one. Null if the certificate is no
+  // longer active: close the connection. Costs a few map look-ups.
+  ConnectionPolicyPtr renew(const state::Snapshot& snapshot, const DeviceConnection& connection,
+                            const ConnectionPolicyPtr& held) const;
+
+ private:
+  Tables tables_;
+  AccountScope account_;
+};
+
+}  // namespace fleetward::registry
