@@ -1,9 +1,8 @@
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,43 +15,46 @@
 namespace fleetward::identity {
 
 // Values of condition keys and ${variables} at one decision: "aws:SourceIp", "iot:ClientId", ... A key that
-// is absent makes a resource that names it match nothing. Keys compare without case.
+// is absent makes a resource that names it match nothing.
 class RequestContext {
  public:
   virtual ~RequestContext() = default;
-  // nullptr: the key is not there.
-  virtual const std::string* find(std::string_view key) const = 0;
+  // The key's values (most keys have one); empty if the key is not there. `key` comes as the document spells
+  // it, and names of keys compare without case. The span stays valid while the context is not changed.
+  virtual std::span<const std::string> find(std::string_view key) const = 0;
 };
 
 class MapContext final : public RequestContext {
  public:
   MapContext() = default;
   void set(std::string_view key, std::string value);
-  const std::string* find(std::string_view key) const override;
+  void set_list(std::string_view key, std::vector<std::string> values);
+  std::span<const std::string> find(std::string_view key) const override;
 
  private:
-  std::map<std::string, std::string> values_;  // lower-case keys
+  std::map<std::string, std::vector<std::string>> values_;  // lower-case keys
 };
 
 // Who asks, for documents that name principals (trust and bucket policies).
 struct Principal {
-  std::string service;  // "iot.amazonaws.com", or empty
-  std::string arn;      // of a user, role or "arn:aws:iam::<acct>:root"; empty for anonymous
+  std::string service;   // "iot.amazonaws.com", or empty
+  std::string arn;       // of a user, role session or "arn:aws:iam::<acct>:root"; empty for anonymous
+  std::string role_arn;  // of the role behind a role session, else empty
   std::string account;
 };
 
 enum class Decision { kAllow, kDeny, kNoMatch };  // kDeny: an explicit Deny statement matched
 
 struct DocumentRules {
-  bool principal_required = false;  // trust and bucket policies
-  bool principal_allowed = false;
-  size_t bytes_max = 6144;  // of the text without white space
+  bool principal_required = false;  // trust and bucket policies have principals, the others must not
+  bool resource_required = true;    // trust policies have none
+  size_t characters_max = 6144;     // of the text without white space
 };
 
 class PolicyDocument {
  public:
-  // kInvalidArgument/kMalformed with what is wrong and where. Unknown condition operators and variables
-  // outside their place are refused here, so that evaluation cannot fail.
+  // kMalformed (not a policy document, and where), kLimitExceeded (too long) or kUnimplemented
+  // (NotPrincipal). Whatever could fail later is refused here: evaluation cannot fail.
   static Result<std::shared_ptr<const PolicyDocument>> parse(std::string_view text,
                                                              const DocumentRules& rules = {});
 
@@ -63,12 +65,12 @@ class PolicyDocument {
 
   const std::string& text() const;
 
-  struct Compiled;
-  explicit PolicyDocument(std::unique_ptr<Compiled> compiled);
+  struct Compiled;  // policy_compiled.h
+  explicit PolicyDocument(std::unique_ptr<const Compiled> compiled);
   ~PolicyDocument();
 
  private:
-  std::unique_ptr<Compiled> compiled_;
+  std::unique_ptr<const Compiled> compiled_;
 };
 
 // Any Deny wins, then any Allow, else kNoMatch.
