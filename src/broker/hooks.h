@@ -26,6 +26,9 @@ struct Message {
   bool payload_is_utf8 = false;
   std::vector<std::pair<std::string, std::string>> user_properties;
   uint32_t expiry_seconds = 0;  // 0: none
+  // How many rules it passed since a client or the API published it: a reply's is its cause's plus one (set
+  // by the broker). Beyond Options::republish_hops_max it is dropped and counted.
+  uint32_t hops = 0;
 };
 using MessagePtr = std::shared_ptr<const Message>;
 
@@ -36,9 +39,10 @@ struct Publisher {
   std::string_view source_address;
 };
 
-// Called on the shard's thread for every authorized PUBLISH of a client (after topic alias resolution),
-// before routing. Views live for the call only. Must not block. What is added to `batch` becomes durable
-// before the PUBACK. Implemented by pipeline/ (device reports, rules, Basic Ingest).
+// Called on the shard's thread for every authorized PUBLISH of a client (after topic alias resolution), and
+// for what InternalPublisher, lifecycle events, wills and replies publish (with an empty client id, but for a
+// will), before routing. Views live for the call only. Must not block. What is added to `batch` becomes
+// durable before the PUBACK. Implemented by pipeline/ (device reports, rules, Basic Ingest).
 class PublishHook {
  public:
   virtual ~PublishHook() = default;

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/time.h"
+
+namespace fleetward::broker {
+
+// Every bound of the broker, with its default. Sources: iot-core.md 2.7 (the limits of AWS IoT Core), except
+// where a comment says otherwise. Ranges are checked by check(); the configuration file maps onto these
+// fields.
+struct Options {
+  // Event loops, each with its own thread, connections and sessions. 0: one per core. 0..64.
+  uint32_t shards = 0;
+
+  // --- one packet
+  size_t packet_bytes_max = 149'504;      // a whole control packet. 1 KiB..1 MiB
+  size_t payload_bytes_max = 128 * 1024;  // PUBLISH payload, also of a will
+  size_t topic_bytes_max = 256;           // without "$aws/rules/<rule>/" and "$share/<group>/"
+  size_t topic_slashes_max = 7;           // same exemption
+  size_t client_id_bytes_max = 128;
+  size_t filters_per_subscribe_max = 8;
+
+  // --- one connection
+  size_t subscriptions_per_connection_max = 50;
+  uint16_t receive_max = 100;         // unacknowledged QoS 1 from the client (announced to v5 clients)
+  uint16_t inflight_max = 100;        // unacknowledged QoS 1 to the client; a v5 client may lower it
+  uint16_t topic_alias_max = 8;       // from the client; the broker sends none
+  Duration keepalive_min{30'000};     // a shorter wish is raised to it ...
+  Duration keepalive_max{1'200'000};  // ... a longer one (or none) lowered. v5 is told.
+  bool keepalive_raise = false;       // false: take short keep-alives as they are (the sample asks for 6 s)
+  Duration connect_timeout{10'000};   // from accept to CONNECT, TLS handshake included
+  // Bytes waiting for a slow reader. Beyond it QoS 0 is dropped (counted) and QoS 1 stays in the queue below.
+  size_t outbound_bytes_max = 1 << 20;
+  // QoS 1 messages not yet sent, connected or not. Beyond either bound a connected client is cut off (v5:
+  // 0x97), for an absent one the new message is dropped (counted).
+  size_t queue_messages_max = 1'000;
+  size_t queue_bytes_max = 8 << 20;
+  size_t authorization_cache_max = 256;  // remembered decisions
+  uint64_t refusals_logged_max = 10;     // log lines about one connection; more are only counted
+
+  // --- the whole broker
+  size_t connections_max = 100'000;        // accepted beyond it: closed at once, counted
+  size_t sessions_max = 500'000;           // persistent ones, connected or not
+  Duration session_expiry_max{3'600'000};  // the life of a persistent session after its disconnect
+  size_t retained_messages_max = 500'000;
+  size_t retained_bytes_max = size_t{1} << 30;
+  // Mail waiting for one shard, in bytes of topics and payloads. Beyond it the senders stop reading sockets.
+  size_t mailbox_bytes_max = 32 << 20;
+  // Records that gather on one shard while the log syncs. Beyond it the shard stops reading sockets.
+  size_t log_batch_bytes_max = 16 << 20;
+  Duration log_retry_interval{500};  // between attempts of a batch that the log refused
+  size_t republish_hops_max = 8;     // a message made by a rule out of a message made by a rule ...
+
+  // How often a thing's counters leave for Detect. 1 s..1 h.
+  Duration observation_interval{300'000};
+};
+
+}  // namespace fleetward::broker
