@@ -1,0 +1,18 @@
+#include "lake/sink.h"
+
+namespace fleetward::lake {
+
+Status LocalSink::put(const Object& object) {
+  auto content = store_.begin_content({}, object.bytes.size());
+  if (!content) return fail(to_error(content.error()));
+  if (auto ok = (*content)->append(object.bytes); !ok) return fail(to_error(ok.error()));
+  PutRequest request;
+  request.attributes.content_type =
+      object.content_type.empty() ? "application/octet-stream" : object.content_type;
+  request.attributes.content_encoding = object.content_encoding;
+  auto put = store_.put(object.bucket, object.key, std::move(*content), std::move(request));
+  if (!put) return fail(to_error(put.error()));
+  return {};
+}
+
+}  // namespace fleetward::lake
