@@ -6,7 +6,7 @@ import pathlib
 import re
 import sys
 
-ROOMS = ["core", "log", "state", "identity", "registry", "alerts", "export", "detect", "lake", "delivery", "rules",
+ROOMS = ["core", "log", "state", "identity", "registry", "alerts", "detect", "export", "lake", "delivery", "rules",
          "mqtt", "broker", "pipeline", "http", "api", "app"]
 PURE = {  # rooms that may include these rooms only (and themselves)
     "detect": {"core"}, "export": {"core", "detect"}, "mqtt": {"core"}, "http": {"core", "state", "identity"},

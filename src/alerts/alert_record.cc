@@ -1,0 +1,32 @@
+#include "alerts/alert_record.h"
+
+#include "core/json.h"
+
+namespace fleetward::alerts {
+
+std::string encode_alert(const AlertRecord& record) {
+  return json::serialize(json::object{{"topicArn", record.topic_arn},
+                                      {"roleArn", record.role_arn},
+                                      {"service", record.service},
+                                      {"sourceArn", record.source_arn},
+                                      {"subject", record.subject},
+                                      {"message", record.message}});
+}
+
+Result<AlertRecord> decode_alert(std::string_view text) {
+  auto parsed = json::parse(text);
+  if (!parsed) return fail(ErrorCode::kCorrupt, "alert record: " + parsed.error().message);
+  if (!parsed->is_object()) return fail(ErrorCode::kCorrupt, "alert record is not an object");
+  const json::object& o = parsed->get_object();
+  AlertRecord record;
+  record.topic_arn = json::string_or(o, "topicArn");
+  record.role_arn = json::string_or(o, "roleArn");
+  record.service = json::string_or(o, "service", "iot.amazonaws.com");
+  record.source_arn = json::string_or(o, "sourceArn");
+  record.subject = json::string_or(o, "subject");
+  record.message = json::string_or(o, "message");
+  if (record.topic_arn.empty()) return fail(ErrorCode::kCorrupt, "alert record without a topic");
+  return record;
+}
+
+}  // namespace fleetward::alerts

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+
+namespace fleetward::alerts {
+
+// One record of the log stream "alerts": a notification somebody asked an SNS topic to carry. The consumer
+// checks that `role_arn` may be assumed by `service` and allows sns:Publish on the topic.
+struct AlertRecord {
+  std::string topic_arn;
+  std::string role_arn;
+  std::string service = "iot.amazonaws.com";  // who assumes the role
+  std::string source_arn;  // aws:SourceArn of that assumption: the security profile or the rule
+  std::string subject;     // may be empty
+  std::string message;     // the notification's text; for a violation one JSON document
+};
+
+// The JSON form in the log. decode answers kCorrupt for anything encode cannot have written; members it does
+// not know are passed over.
+std::string encode_alert(const AlertRecord& record);
+Result<AlertRecord> decode_alert(std::string_view text);
+
+}  // namespace fleetward::alerts
