@@ -47,7 +47,7 @@ struct ServerFiles {
 
 class CertificateAuthority {
  public:
-  // A fresh P-256 CA, self-signed, valid for 20 years.
+  // A fresh P-256 CA, self-signed, valid as long as the device certificates it signs.
   static Result<CertificateAuthority> create(Random& random, Timestamp now);
   static Result<CertificateAuthority> load(std::string_view certificate_pem,
                                            std::string_view private_key_pem);
@@ -56,6 +56,7 @@ class CertificateAuthority {
   ~CertificateAuthority();
 
   const std::string& certificate_pem() const;
+  const std::string& private_key_pem() const;
   // Subject CN "AWS IoT Certificate", valid until 2049-12-31T23:59:59Z, as the service's are.
   Result<IssuedDevice> issue_device(KeyType key, Random& random, Timestamp now) const;
   // The subject and key of the request; RSA of 2048 bits or more, EC P-256, P-384 or P-521, and a good
