@@ -1,0 +1,120 @@
+#include "identity/authorizer.h"
+
+#include <utility>
+
+namespace fleetward::identity {
+namespace {
+
+Error denied(std::string_view who, std::string_view action, std::string_view resource, bool explicit_deny) {
+  std::string text = "User: ";
+  text.append(who).append(" is not authorized to perform: ").append(action);
+  text.append(" on resource: ").append(resource);
+  if (explicit_deny) {
+    text.append(" with an explicit deny in an identity-based policy");
+  } else {
+    text.append(" because no identity-based policy allows the ").append(action).append(" action");
+  }
+  return {ErrorCode::kPermissionDenied, std::move(text)};
+}
+
+}  // namespace
+
+Authorizer::Authorizer(const state::Store& store, const Tables& tables, AccountScope scope)
+    : store_(store), tables_(tables), scope_(std::move(scope)) {}
+
+const Role* Authorizer::find_role(const state::Snapshot& snapshot, std::string_view arn) const {
+  const auto parts = parse_arn(arn);
+  if (!parts || parts->service != "iam" || parts->resource.substr(0, 5) != "role/") return nullptr;
+  const std::string_view name = parts->resource.substr(parts->resource.rfind('/') + 1);
+  const Role* role = snapshot.get(tables_.roles).find(name_key(name));
+  return role != nullptr && role_arn(scope_, *role) == arn ? role : nullptr;
+}
+
+std::vector<Document> Authorizer::documents_of(const state::Snapshot& snapshot, const Grants& grants) const {
+  std::vector<Document> out;
+  for (const auto& [name, document] : grants.inline_policies) out.push_back(document);
+  for (const std::string& arn : grants.attached) {
+    if (const Document* known = find_aws_managed_policy(arn)) {
+      out.push_back(*known);
+      continue;
+    }
+    const std::string_view name = std::string_view(arn).substr(arn.rfind('/') + 1);
+    if (const ManagedPolicy* policy = snapshot.get(tables_.policies).find(name_key(name))) {
+      out.push_back(policy->document());
+    }
+  }
+  return out;
+}
+
+Decision Authorizer::decide(const Caller& caller, std::string_view action, std::string_view resource,
+                            const RequestContext& context) const {
+  if (caller.kind == Caller::Kind::kRoot) return Decision::kAllow;
+  if (caller.kind == Caller::Kind::kAnonymous) return Decision::kNoMatch;
+  const state::SnapshotPtr snapshot = store_.snapshot();
+  const Grants* grants = nullptr;
+  if (caller.kind == Caller::Kind::kUser) {
+    if (const User* user = snapshot->get(tables_.users).find(name_key(caller.name))) grants = &user->grants;
+  } else if (const Role* role = snapshot->get(tables_.roles).find(name_key(caller.name))) {
+    grants = &role->grants;
+  }
+  if (grants == nullptr) return Decision::kNoMatch;
+  const Decision decision = evaluate_all(documents_of(*snapshot, *grants), action, resource, context);
+  if (decision != Decision::kAllow) return decision;
+  const Session* session = snapshot->get(tables_.sessions).find(caller.access_key_id);
+  if (session == nullptr || session->session_policies.empty()) return decision;
+  return evaluate_all(session->session_policies, action, resource, context);
+}
+
+Status Authorizer::authorize(const Caller& caller, std::string_view action, std::string_view resource,
+                             const RequestContext& context) const {
+  const Decision decision = decide(caller, action, resource, context);
+  if (decision == Decision::kAllow) return {};
+  const std::string_view who =
+      caller.arn.empty() ? std::string_view("anonymous") : std::string_view(caller.arn);
+  return fail(denied(who, action, resource, decision == Decision::kDeny));
+}
+
+Status Authorizer::authorize_role(std::string_view arn, std::string_view service, std::string_view action,
+                                  std::string_view resource, const RequestContext& context) const {
+  const state::SnapshotPtr snapshot = store_.snapshot();
+  const Role* role = find_role(*snapshot, arn);
+  if (role == nullptr) return fail(ErrorCode::kNotFound, "the role " + std::string(arn) + " does not exist");
+  const Principal principal{.service = std::string(service)};
+  if (role->trust->evaluate("sts:AssumeRole", arn, context, &principal) != Decision::kAllow) {
+    return fail(ErrorCode::kPermissionDenied, "the trust policy of " + std::string(arn) + " does not let " +
+                                                  std::string(service) + " assume it");
+  }
+  const Decision decision = evaluate_all(documents_of(*snapshot, role->grants), action, resource, context);
+  if (decision == Decision::kAllow) return {};
+  return fail(denied(arn, action, resource, decision == Decision::kDeny));
+}
+
+Status Authorizer::authorize_pass_role(const Caller& caller, std::string_view arn,
+                                       std::string_view service) const {
+  const state::SnapshotPtr snapshot = store_.snapshot();
+  if (find_role(*snapshot, arn) == nullptr) {
+    return fail(ErrorCode::kInvalidArgument, "there is no role " + std::string(arn) + " in this account");
+  }
+  MapContext context;
+  context.set("iam:PassedToService", std::string(service));
+  return authorize(caller, "iam:PassRole", arn, context);
+}
+
+Status Authorizer::authorize_assume_role(const Caller& caller, const Role& role,
+                                         const RequestContext& context) const {
+  const std::string arn = role_arn(scope_, role);
+  Principal principal{.arn = caller.arn, .account = caller.account};
+  if (caller.kind == Caller::Kind::kAssumedRole) {
+    const state::SnapshotPtr snapshot = store_.snapshot();
+    if (const Role* own = snapshot->get(tables_.roles).find(name_key(caller.name)))
+      principal.role_arn = role_arn(scope_, *own);
+  }
+  const Decision trust = role.trust->evaluate("sts:AssumeRole", arn, context, &principal);
+  const Decision own = decide(caller, "sts:AssumeRole", arn, context);
+  // Trust in the account as a whole delegates to its identity policies, so both sides are asked; root needs
+  // none.
+  if (trust == Decision::kAllow && own == Decision::kAllow) return {};
+  return fail(denied(caller.arn, "sts:AssumeRole", arn, trust == Decision::kDeny || own == Decision::kDeny));
+}
+
+}  // namespace fleetward::identity
