@@ -1,0 +1,55 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "broker/hooks.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "log/log.h"
+#include "pipeline/rule_runner.h"
+
+namespace fleetward::pipeline {
+
+// Where the actions that need I/O end; wired by app/ to the object store and to the notification service.
+// Thread safe; may block, with their own time limits. kUnavailable, kThrottled and kInternal are tried again;
+// any other error is final.
+class ActionTargets {
+ public:
+  virtual ~ActionTargets() = default;
+  // `canned_acl` may be empty.
+  virtual Status put_object(std::string_view bucket, std::string_view key, std::string_view body,
+                            std::string_view canned_acl) = 0;
+  // `json_format`: the body is a JSON object of one text per protocol.
+  virtual Status publish_sns(std::string_view topic_arn, std::string_view body, bool json_format) = 0;
+};
+
+struct ActionStageOptions {
+  size_t window_records_max = 256;  // unfinished records held at once; a record is one run of one rule
+  size_t window_bytes_max = 16 << 20;
+  uint32_t attempts_max = 6;  // then the action has failed and the error action fires
+  Duration retry_min{500};    // doubles up to retry_max: 0.5, 1, 2, 4, 8 s
+  Duration retry_max{30'000};
+};
+
+// Consumes the log stream "actions" on one thread (consumer "actions"). At least once: the committed offset
+// is that of the oldest unfinished record, so after a crash finished ones behind it are done again: an object
+// is put again under the same key, a notification may be sent twice. A target that is away delays its own
+// actions only, as long as the window has room.
+class ActionStage {
+ public:
+  ActionStage(ActionStageOptions options, log::Log& log, const RuleServices& services, ActionTargets& targets,
+              broker::InternalPublisher& publisher, const Clock& clock);
+  ~ActionStage();  // stops
+
+  void start();
+  // Finishes the attempt under way; what is left stays in the log.
+  void stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fleetward::pipeline
