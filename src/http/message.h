@@ -49,14 +49,18 @@ struct RequestHead {
   const QueryParameter* find_query(std::string_view name) const;
 };
 
+// Fills target, raw_path, path and query of `head`. kMalformed: not an origin-form target or a bad escape.
+// '+' in the query is a space.
+Status parse_target(std::string_view target, RequestHead& head);
+
 // The body as it arrived. Small ones are in memory, larger ones in a temporary file that dies with this
 // object.
 class Body {
  public:
   virtual ~Body() = default;
   virtual uint64_t size() const = 0;
-  // The whole body; only for callers that bounded the size (ServerOptions::memory_body_max). kLimitExceeded
-  // otherwise.
+  // The whole body; only for callers that bounded the size. kLimitExceeded over kTextBytesMax.
+  static constexpr uint64_t kTextBytesMax = uint64_t{16} << 20;
   virtual Result<std::string> text() const = 0;
   // Up to `count` bytes at `position`; fewer only at the end.
   virtual Result<std::string> read(uint64_t position, size_t count) const = 0;
@@ -74,15 +78,27 @@ struct Response {
   Headers headers;
   std::string body;   // used if `source` is empty
   BodySource source;  // streamed, with `source_length` bytes in total
+  // Without `source` and with an empty `body`: the Content-Length a HEAD announces.
   uint64_t source_length = 0;
+};
+
+// Why the server itself refuses a request.
+enum class Refusal {
+  kOverloaded,      // 503: too many requests wait for a worker, or the server is stopping
+  kBodyTooLarge,    // 413
+  kLengthRequired,  // 411: a body without length where one is needed
+  kFailed,          // 500: the handler broke its word
 };
 
 // Answers requests. Called on control threads, several at once; may block. Thread safe.
 class Handler {
  public:
   virtual ~Handler() = default;
-  // Before the body is read (and before "100 Continue"): a response refuses the request unread; nullopt lets
-  // the body come. `body_bytes_max` is in/out: the handler may raise or lower the bound for this request.
+  // The answer in the request's own protocol. The default is plain text.
+  virtual Response refusal(const RequestHead& head, Refusal why);
+  // Before the body is read (and before "100 Continue"), on an I/O thread: a response refuses the request
+  // unread; nullptr lets the body come. Must not block on more than the processor. `body_bytes_max` is
+  // in/out: the handler may raise or lower the bound for this request.
   virtual std::unique_ptr<Response> before_body(const RequestHead& head, uint64_t& body_bytes_max) = 0;
   virtual Response handle(Request request) = 0;
 };

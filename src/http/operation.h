@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include "core/json.h"
 #include "core/result.h"
 #include "identity/caller.h"
+#include "identity/policy.h"
 
 // One table of operations per AWS service drives everything: routing, argument binding, authorization, error
 // shapes and docs/reference/operations.md. An operation sees one JSON object of arguments and answers one,
@@ -40,6 +42,8 @@ struct Call {
   std::string_view request_id;
   // REST-JSON operations with a raw payload (iotdata Publish): the body's bytes; empty otherwise.
   std::string_view payload;
+  // Condition keys of the request (aws:SourceIp, aws:CurrentTime, ...); null in tests only.
+  const identity::RequestContext* context = nullptr;
 };
 
 // REST-JSON: where each member comes from, as in the service model. Members not listed come from the JSON
@@ -66,15 +70,25 @@ struct Operation {
   // A documented operation this release refuses: answered with NotImplemented, listed as such in the
   // reference.
   bool implemented = true;
+  // False: any valid signature may call it (sts:GetCallerIdentity), or the operation authorizes by itself.
+  bool authorize = true;
+  // Also without a signature, as anonymous (SNS confirmation links). Query protocol only.
+  bool allow_unsigned = false;
 };
+
+// Documented operations that are not there, for a service's table: refused by name, listed in the reference.
+std::vector<Operation> missing_operations(std::initializer_list<std::string_view> names);
 
 struct Service {
   std::string signing_name;  // "iot", "firehose", "sts", ...
   Protocol protocol;
   std::string target_prefix;  // JSON 1.1: "Firehose_20150804"
-  std::string xml_namespace;  // Query
+  std::string xml_namespace;  // Query; ends in the API version: "https://sts.amazonaws.com/doc/2011-06-15/"
   std::vector<Operation> operations;
+  uint64_t body_bytes_max = uint64_t{1} << 20;  // larger requests are refused unread
 };
+
+// REST-JSON answers: a member named "$payload" (a string of bytes) becomes the whole body instead of JSON.
 
 // Query protocol answers: json::object -> <XResponse><XResult>...; arrays become <member> lists. A
 // map<string,string> (SNS Attributes) is marked by wrapping it: {"$map": {...}} ->

@@ -15,6 +15,7 @@ namespace fleetward::http {
 struct ServerOptions {
   int io_threads = 2;             // read and write sockets
   int worker_threads = 8;         // run handlers
+  size_t worker_queue_max = 256;  // requests waiting for a worker; beyond: 503
   size_t connections_max = 1024;  // accepted beyond this are closed at once, counted
   size_t header_bytes_max = 64 * 1024;
   uint64_t body_bytes_max = uint64_t{1} << 20;  // unless Handler::before_body raises it

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ids.h"
+#include "core/logger.h"
+#include "core/metrics.h"
+#include "core/random.h"
+#include "core/time.h"
+#include "http/message.h"
+#include "http/operation.h"
+#include "http/s3.h"
+#include "http/sigv4.h"
+#include "identity/caller.h"
+#include "identity/policy.h"
+
+namespace fleetward::http {
+
+struct DispatcherOptions {
+  AccountScope account;
+  Duration skew_max{15 * 60'000};
+  uint64_t anonymous_body_max = uint64_t{1} << 20;
+  uint64_t s3_body_max = uint64_t{5} << 30;  // of one signed PUT; larger objects come in parts
+  bool metrics_over_tls = false;             // /metrics on HTTPS listeners too
+};
+
+// May `caller` do `action` on `resource`? kPermissionDenied with AWS's sentence. Usually
+// identity::Authorizer::authorize.
+using AuthorizeFunction =
+    std::function<Status(const identity::Caller& caller, std::string_view action, std::string_view resource,
+                         const identity::RequestContext& context)>;
+
+// Answers an unsigned GET or HEAD of one path (health, metrics, SNS's certificate).
+using PublicHandler = std::function<Response(const RequestHead& head)>;
+
+// POST /topics/<topic> with a client certificate (iot-core.md 2.8): `topic` is decoded, head.query holds qos
+// and retain, head.client_certificate_id says who.
+using CertificatePublish =
+    std::function<Response(const RequestHead& head, std::string_view topic, std::string payload)>;
+
+// From a request to an answer: finds the service (SigV4 scope, else X-Amz-Target, else an unsigned SNS
+// confirmation, else a public path, else S3), verifies the signature, authorizes, binds the arguments, runs
+// the operation and writes the answer in the service's protocol. What has no operation is refused by name.
+// Set up on one thread, then used from many.
+class Dispatcher final : public Handler {
+ public:
+  Dispatcher(DispatcherOptions options, const CredentialLookup& keys, AuthorizeFunction authorize,
+             const Clock& clock, Random& random, Logger& logger, Metrics& metrics);
+  ~Dispatcher() override;
+
+  void add_service(Service service);
+  void set_s3(S3Handler& handler);
+  void set_certificate_publish(CertificatePublish publish);
+  // Exact path ("/health"). Signed requests do not come here: they mean a bucket of that name.
+  void add_public(std::string path, PublicHandler handler);
+
+  const std::vector<Service>& services() const;
+
+  std::unique_ptr<Response> before_body(const RequestHead& head, uint64_t& body_bytes_max) override;
+  Response handle(Request request) override;
+  Response refusal(const RequestHead& head, Refusal why) override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// docs/reference/operations.md: every operation of every service, those refused marked as such.
+std::string operations_reference(const std::vector<Service>& services);
+
+}  // namespace fleetward::http
