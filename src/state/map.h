@@ -1,16 +1,18 @@
 #pragma once
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace fleetward::state {
 
-// An immutable ordered map from key to shared value, in small leaves: a change copies one leaf and the list
-// of leaves, so that a million entries cost a reader nothing and a writer little. A value type; any number of
-// threads may read.
+// An immutable ordered map from key to shared value: a tree of three levels (root, nodes, leaves) of small
+// arrays. A change copies one leaf, one node and the root, so that with a million entries it costs a reader
+// nothing and a writer some hundred pointers. A value type; any number of threads may read.
 template <typename T>
 class Map {
  public:
@@ -19,6 +21,9 @@ class Map {
     std::string key;
     Value value;
   };
+  class Builder;
+
+  Map() = default;
 
   size_t size() const { return size_; }
   // nullptr if absent.
@@ -27,20 +32,29 @@ class Map {
     return value == nullptr ? nullptr : value->get();
   }
   const Value* find_shared(std::string_view key) const {
-    if (!leaves_ || leaves_->empty()) return nullptr;
-    const Leaf& leaf = *(*leaves_)[leaf_index(key)];
+    if (!root_) return nullptr;
+    const Node& node = *(*root_)[child_index(*root_, key)];
+    const Leaf& leaf = *node.leaves[child_index(node.leaves, key)];
     const auto it = lower(leaf, key);
-    return it != leaf.end() && it->key == key ? &it->value : nullptr;
+    return it != leaf.entries.end() && it->key == key ? &it->value : nullptr;
   }
   // Calls visit(entry) for the entries with key >= begin, in order, until it answers false.
   template <typename Visit>
   void visit_from(std::string_view begin, Visit&& visit) const {
-    if (!leaves_ || leaves_->empty()) return;
-    for (size_t i = leaf_index(begin); i < leaves_->size(); ++i) {
-      const Leaf& leaf = *(*leaves_)[i];
-      for (auto it = lower(leaf, begin); it != leaf.end(); ++it) {
+    if (!root_) return;
+    size_t n = child_index(*root_, begin);
+    size_t l = child_index((*root_)[n]->leaves, begin);
+    auto it = lower(*(*root_)[n]->leaves[l], begin);
+    for (;;) {
+      const auto& entries = (*root_)[n]->leaves[l]->entries;
+      for (; it != entries.end(); ++it) {
         if (!visit(*it)) return;
       }
+      if (++l == (*root_)[n]->leaves.size()) {
+        if (++n == root_->size()) return;
+        l = 0;
+      }
+      it = (*root_)[n]->leaves[l]->entries.begin();
     }
   }
   // The entries whose key starts with the prefix, in order, until visit answers false.
@@ -52,66 +66,137 @@ class Map {
   }
 
   [[nodiscard]] Map with(std::string_view key, Value value) const {
-    Map out = *this;
-    Leaves leaves = leaves_ ? *leaves_ : Leaves{};
-    if (leaves.empty()) leaves.push_back(std::make_shared<const Leaf>());
-    const size_t index = leaves_ && !leaves_->empty() ? leaf_index(key) : 0;
-    Leaf leaf = *leaves[index];
-    const auto it = std::lower_bound(leaf.begin(), leaf.end(), key, before);
-    if (it != leaf.end() && it->key == key) {
-      it->value = std::move(value);
+    if (!root_) {
+      Builder builder;
+      builder.add(std::string(key), std::move(value));
+      return std::move(builder).finish();
+    }
+    Root root = *root_;
+    const size_t n = child_index(root, key);
+    Node node = *root[n];
+    const size_t l = child_index(node.leaves, key);
+    Leaf leaf = *node.leaves[l];
+    const auto it = std::lower_bound(leaf.entries.begin(), leaf.entries.end(), key, before);
+    const bool fresh = it == leaf.entries.end() || it->key != key;
+    if (fresh) {
+      leaf.entries.insert(it, Entry{std::string(key), std::move(value)});
     } else {
-      leaf.insert(it, Entry{std::string(key), std::move(value)});
-      ++out.size_;
+      it->value = std::move(value);
     }
-    if (leaf.size() > kLeafEntriesMax) {
-      const auto middle = leaf.begin() + static_cast<std::ptrdiff_t>(leaf.size() / 2);
-      leaves.insert(
-          leaves.begin() + static_cast<std::ptrdiff_t>(index) + 1,
-          std::make_shared<const Leaf>(std::make_move_iterator(middle), std::make_move_iterator(leaf.end())));
-      leaf.erase(middle, leaf.end());
+    if (auto right = split(leaf.entries, kLeafEntriesMax); !right.empty()) {
+      insert_after(node.leaves, l, std::make_shared<const Leaf>(Leaf{std::move(right)}));
     }
-    leaves[index] = std::make_shared<const Leaf>(std::move(leaf));
-    out.leaves_ = std::make_shared<const Leaves>(std::move(leaves));
-    return out;
+    node.leaves[l] = std::make_shared<const Leaf>(std::move(leaf));
+    if (auto right = split(node.leaves, kNodeLeavesMax); !right.empty()) {
+      insert_after(root, n, std::make_shared<const Node>(Node{std::move(right)}));
+    }
+    root[n] = std::make_shared<const Node>(std::move(node));
+    return Map(std::move(root), size_ + (fresh ? 1 : 0));
   }
 
   [[nodiscard]] Map without(std::string_view key) const {
     if (find_shared(key) == nullptr) return *this;
-    Map out = *this;
-    Leaves leaves = *leaves_;
-    const size_t index = leaf_index(key);
-    Leaf leaf = *leaves[index];
-    leaf.erase(std::lower_bound(leaf.begin(), leaf.end(), key, before));
-    if (leaf.empty()) {
-      leaves.erase(leaves.begin() + static_cast<std::ptrdiff_t>(index));
+    if (size_ == 1) return Map();
+    Root root = *root_;
+    const size_t n = child_index(root, key);
+    Node node = *root[n];
+    const size_t l = child_index(node.leaves, key);
+    Leaf leaf = *node.leaves[l];
+    leaf.entries.erase(std::lower_bound(leaf.entries.begin(), leaf.entries.end(), key, before));
+    if (!leaf.entries.empty()) {
+      node.leaves[l] = std::make_shared<const Leaf>(std::move(leaf));
     } else {
-      leaves[index] = std::make_shared<const Leaf>(std::move(leaf));
+      node.leaves.erase(node.leaves.begin() + static_cast<std::ptrdiff_t>(l));
     }
-    --out.size_;
-    out.leaves_ = std::make_shared<const Leaves>(std::move(leaves));
-    return out;
+    if (!node.leaves.empty()) {
+      root[n] = std::make_shared<const Node>(std::move(node));
+    } else {
+      root.erase(root.begin() + static_cast<std::ptrdiff_t>(n));
+    }
+    return Map(std::move(root), size_ - 1);
   }
 
  private:
-  static constexpr size_t kLeafEntriesMax = 256;
-  using Leaf = std::vector<Entry>;
-  using Leaves = std::vector<std::shared_ptr<const Leaf>>;
+  static constexpr size_t kLeafEntriesMax = 64;
+  static constexpr size_t kNodeLeavesMax = 256;
+  // Neither leaves nor nodes are ever empty; an empty map has no root.
+  struct Leaf {
+    std::vector<Entry> entries;
+    const std::string& first_key() const { return entries.front().key; }
+  };
+  struct Node {
+    std::vector<std::shared_ptr<const Leaf>> leaves;
+    const std::string& first_key() const { return leaves.front()->first_key(); }
+  };
+  using Root = std::vector<std::shared_ptr<const Node>>;
+
+  Map(Root root, size_t size) : root_(std::make_shared<const Root>(std::move(root))), size_(size) {}
 
   static bool before(const Entry& entry, std::string_view key) { return entry.key < key; }
   static auto lower(const Leaf& leaf, std::string_view key) {
-    return std::lower_bound(leaf.begin(), leaf.end(), key, before);
+    return std::lower_bound(leaf.entries.begin(), leaf.entries.end(), key, before);
   }
-  // The leaf that holds the key if any does: the last whose first key is not after it. Needs at least one
-  // leaf.
-  size_t leaf_index(std::string_view key) const {
+  // The child that holds the key if any does: the last whose first key is not after it, else the first.
+  template <typename Children>
+  static size_t child_index(const Children& children, std::string_view key) {
     const auto it =
-        std::upper_bound(leaves_->begin(), leaves_->end(), key,
-                         [](std::string_view k, const auto& leaf) { return k < leaf->front().key; });
-    return it == leaves_->begin() ? 0 : static_cast<size_t>(it - leaves_->begin()) - 1;
+        std::upper_bound(children.begin(), children.end(), key,
+                         [](std::string_view k, const auto& child) { return k < child->first_key(); });
+    return it == children.begin() ? 0 : static_cast<size_t>(it - children.begin()) - 1;
+  }
+  // Cuts off and answers the upper half if there are more than `count_max`.
+  template <typename Items>
+  static Items split(Items& items, size_t count_max) {
+    if (items.size() <= count_max) return {};
+    const auto middle = items.begin() + static_cast<std::ptrdiff_t>(items.size() / 2);
+    Items right(std::make_move_iterator(middle), std::make_move_iterator(items.end()));
+    items.erase(middle, items.end());
+    return right;
+  }
+  template <typename Items, typename Item>
+  static void insert_after(Items& items, size_t index, Item item) {
+    items.insert(items.begin() + static_cast<std::ptrdiff_t>(index) + 1, std::move(item));
   }
 
-  std::shared_ptr<const Leaves> leaves_;
+  std::shared_ptr<const Root> root_;
+  size_t size_ = 0;
+};
+
+// Builds a map from entries in ascending order of their keys, in linear time.
+template <typename T>
+class Map<T>::Builder {
+ public:
+  // False, and nothing added, if the key is not greater than the one before.
+  bool add(std::string key, Value value) {
+    if (!leaf_.entries.empty() && !(leaf_.entries.back().key < key)) return false;
+    if (leaf_.entries.size() == kFilled) close_leaf();
+    leaf_.entries.push_back({std::move(key), std::move(value)});
+    ++size_;
+    return true;
+  }
+  Map finish() && {
+    if (size_ == 0) return Map();
+    close_leaf();
+    close_node();
+    return Map(std::move(root_), size_);
+  }
+
+ private:
+  // Leaves are left with room, so that the first changes do not split every one of them.
+  static constexpr size_t kFilled = kLeafEntriesMax * 3 / 4;
+
+  void close_leaf() {
+    if (leaf_.entries.empty()) return;
+    node_.leaves.push_back(std::make_shared<const Leaf>(std::exchange(leaf_, {})));
+    if (node_.leaves.size() == kNodeLeavesMax * 3 / 4) close_node();
+  }
+  void close_node() {
+    if (!node_.leaves.empty()) root_.push_back(std::make_shared<const Node>(std::exchange(node_, {})));
+  }
+
+  Leaf leaf_;
+  Node node_;
+  Root root_;
   size_t size_ = 0;
 };
 

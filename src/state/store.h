@@ -83,7 +83,7 @@ class Transaction {
     size_t table;
     std::string key;
     std::string document;
-    bool erased;
+    bool erased = false;
   };
   explicit Transaction(const class Store& store, const Snapshot& base) : store_(store), draft_(base) {}
   void put_document(size_t table, std::string_view key, const void* value);
@@ -92,7 +92,12 @@ class Transaction {
   const class Store& store_;
   Snapshot draft_;
   std::vector<Change> changes_;
+  Status refused_;  // the first change that was over a bound
 };
+
+// Bounds on what one call may write; over them the transaction fails with kLimitExceeded.
+inline constexpr size_t kDocumentBytesMax = size_t{4} << 20;
+inline constexpr size_t kTransactionChangesMax = 100'000;
 
 // Thread safe after open(). add_table() is called for every table before open().
 class Store {
@@ -108,14 +113,8 @@ class Store {
     ops.encode = [to = spec.to_json](const void* value) {
       return json::serialize(to(*static_cast<const T*>(value)));
     };
-    ops.insert = [from = spec.from_json](
-                     const std::shared_ptr<const void>& map, std::string_view key,
-                     const json::object& document) -> Result<std::shared_ptr<const void>> {
-      auto value = from(document);
-      if (!value) return fail(value.error());
-      const auto& typed = *static_cast<const Map<T>*>(map.get());
-      return std::shared_ptr<const void>(
-          std::make_shared<const Map<T>>(typed.with(key, std::make_shared<const T>(std::move(*value)))));
+    ops.make_loader = [from = spec.from_json]() -> std::unique_ptr<Loader> {
+      return std::make_unique<TypedLoader<T>>(from);
     };
     return Table<T>{add(std::move(ops))};
   }
@@ -137,13 +136,38 @@ class Store {
 
  private:
   friend class Transaction;
+  // Builds one table's map from its documents in ascending order of their keys.
+  class Loader {
+   public:
+    virtual ~Loader() = default;
+    virtual Status add(std::string key, const json::object& document) = 0;
+    virtual std::shared_ptr<const void> finish() = 0;
+  };
+  template <typename T>
+  class TypedLoader final : public Loader {
+   public:
+    explicit TypedLoader(Result<T> (*from_json)(const json::object&)) : from_json_(from_json) {}
+    Status add(std::string key, const json::object& document) override {
+      auto value = from_json_(document);
+      if (!value) return fail(value.error());
+      if (!builder_.add(std::move(key), std::make_shared<const T>(std::move(*value)))) {
+        return fail(ErrorCode::kCorrupt, "keys out of order");
+      }
+      return {};
+    }
+    std::shared_ptr<const void> finish() override {
+      return std::make_shared<const Map<T>>(std::move(builder_).finish());
+    }
+
+   private:
+    Result<T> (*from_json_)(const json::object&);
+    typename Map<T>::Builder builder_;
+  };
   struct TableOps {
     std::string name;
     std::shared_ptr<const void> empty;
     std::function<std::string(const void*)> encode;
-    std::function<Result<std::shared_ptr<const void>>(const std::shared_ptr<const void>&, std::string_view,
-                                                      const json::object&)>
-        insert;
+    std::function<std::unique_ptr<Loader>()> make_loader;
   };
   size_t add(TableOps ops);
 
