@@ -1,0 +1,93 @@
+#include "api/iam/iam.h"
+
+#include <optional>
+
+namespace fleetward::api::iam {
+
+http::Service service(const Dependencies& dependencies) {
+  http::Service out{.signing_name = "iam",
+                    .protocol = http::Protocol::kQuery,
+                    .target_prefix = {},
+                    .xml_namespace = "https://iam.amazonaws.com/doc/2010-05-08/",
+                    .operations = {}};
+  for (auto part :
+       {role_operations, user_operations, access_key_operations, policy_operations, grant_operations}) {
+    for (http::Operation& operation : part(dependencies)) out.operations.push_back(std::move(operation));
+  }
+  for (const char* name :
+       {"CreateGroup", "GetGroup", "ListGroups", "DeleteGroup", "AddUserToGroup", "RemoveUserFromGroup",
+        "CreateInstanceProfile", "CreateLoginProfile", "CreateServiceLinkedRole",
+        "CreateOpenIDConnectProvider", "CreateSAMLProvider", "PutRolePermissionsBoundary",
+        "PutUserPermissionsBoundary", "SimulatePrincipalPolicy", "GetAccountSummary",
+        "GetAccountAuthorizationDetails", "ListMFADevices"}) {
+    out.operations.push_back({.name = name, .implemented = false});
+  }
+  return out;
+}
+
+std::string read_path(Input& in) {
+  std::string path = in.string_or("Path", "/", {.min = 1, .max = 512});
+  if (path.front() != '/' || path.back() != '/') in.fail("Path", "must begin and end with a slash");
+  return path;
+}
+
+identity::Tags read_tags(Input& in) {
+  identity::Tags out;
+  for (Tag& tag : in.tags("Tags")) out[std::move(tag.key)] = std::move(tag.value);
+  return out;
+}
+
+json::array tags_json(const identity::Tags& tags) {
+  json::array out;
+  for (const auto& [key, value] : tags) out.push_back(json::object{{"Key", key}, {"Value", value}});
+  return out;
+}
+
+http::ApiResult<identity::Document> parse_document(const std::string& text,
+                                                   const identity::DocumentRules& rules) {
+  auto document = identity::PolicyDocument::parse(text, rules);
+  if (document) return *document;
+  const Error& error = document.error();
+  if (error.code == ErrorCode::kLimitExceeded) return http::api_fail(409, "LimitExceeded", error.message);
+  return http::api_fail(400, "MalformedPolicyDocument", error.message);
+}
+
+http::ApiError no_such(std::string_view kind, std::string_view name) {
+  return {404,
+          "NoSuchEntity",
+          "The " + std::string(kind) + " with name " + std::string(name) + " cannot be found.",
+          {}};
+}
+
+http::ApiError already_exists(std::string_view kind, std::string_view name) {
+  return {409,
+          "EntityAlreadyExists",
+          std::string(kind) + " with name " + std::string(name) + " already exists.",
+          {}};
+}
+
+Page read_page(Input& in, std::string_view operation) {
+  return in.page(operation, "Marker", "MaxItems", 100, 1000);
+}
+
+void put_page(json::object& out, const std::string& next) {
+  out["IsTruncated"] = !next.empty();
+  if (!next.empty()) out["Marker"] = next;
+}
+
+http::ApiResult<void> transact(state::Store& store,
+                               const std::function<http::ApiResult<void>(state::Transaction&)>& change) {
+  std::optional<http::ApiError> refused;
+  const Status status = store.transact([&](state::Transaction& txn) -> Status {
+    if (auto ok = change(txn); !ok) {
+      refused = ok.error();
+      return fail(ErrorCode::kInvalidArgument, ok.error().message);
+    }
+    return {};
+  });
+  if (refused) return tl::unexpected(*refused);
+  if (!status) return refuse(kIamStyle, status.error());
+  return {};
+}
+
+}  // namespace fleetward::api::iam
