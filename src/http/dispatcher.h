@@ -13,7 +13,7 @@
 #include "core/time.h"
 #include "http/message.h"
 #include "http/operation.h"
-#include "http/s3.h"
+#include "http/s3_handler.h"
 #include "http/sigv4.h"
 #include "identity/caller.h"
 #include "identity/policy.h"
@@ -24,8 +24,7 @@ struct DispatcherOptions {
   AccountScope account;
   Duration skew_max{15 * 60'000};
   uint64_t anonymous_body_max = uint64_t{1} << 20;
-  uint64_t s3_body_max = uint64_t{5} << 30;  // of one signed PUT; larger objects come in parts
-  bool metrics_over_tls = false;             // /metrics on HTTPS listeners too
+  bool metrics_over_tls = false;  // /metrics on HTTPS listeners too
 };
 
 // May `caller` do `action` on `resource`? kPermissionDenied with AWS's sentence. Usually

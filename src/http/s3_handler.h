@@ -8,6 +8,7 @@
 #include "http/message.h"
 #include "http/operation.h"
 #include "identity/caller.h"
+#include "identity/policy.h"
 
 // Where S3 requests leave this room: S3 is REST-XML with streamed bodies and does not fit the operation
 // table.
@@ -33,6 +34,8 @@ struct S3Request : RequestHead {
   identity::Caller caller;  // verified; kAnonymous if the request carries no signature at all
   std::string request_id;
   bool presigned = false;
+  // Condition keys of the request (aws:SourceIp, aws:SecureTransport, aws:CurrentTime, ...); never null.
+  std::shared_ptr<const identity::RequestContext> context;
   std::unique_ptr<S3BodyReader> body;  // never null; ends at once if there is no body
 };
 

@@ -10,24 +10,30 @@
 #include "core/time.h"
 #include "http/message.h"
 #include "identity/caller.h"
+#include "identity/identities.h"
 #include "identity/sigv4.h"
 
 // Verification of signed requests. Pure: time, keys and the body's hash are handed in.
 namespace fleetward::http {
 
-// An access key that exists and may sign.
-struct Credential {
-  std::string secret;
-  std::string session_token;  // of temporary credentials, else empty
-  Timestamp expires;          // of temporary credentials, else 0
-  identity::Caller caller;
-};
-
-// Where access keys are looked up. Thread safe. Implemented by identity.
+// Where access keys are looked up. Thread safe.
 class CredentialLookup {
  public:
   virtual ~CredentialLookup() = default;
-  virtual std::optional<Credential> find(std::string_view access_key_id) const = 0;
+  virtual std::optional<identity::Credentials> find(std::string_view access_key_id) const = 0;
+};
+
+// The keys of the control store's current snapshot.
+class StoredCredentials final : public CredentialLookup {
+ public:
+  StoredCredentials(const state::Store& store, const identity::Tables& tables, const AccountScope& scope)
+      : store_(store), tables_(tables), scope_(scope) {}
+  std::optional<identity::Credentials> find(std::string_view access_key_id) const override;
+
+ private:
+  const state::Store& store_;
+  const identity::Tables& tables_;
+  const AccountScope& scope_;
 };
 
 enum class AuthFailure {
