@@ -1,0 +1,306 @@
+#include "detect/profile.h"
+
+#include <algorithm>
+#include <set>
+
+#include <xxhash.h>
+
+#include "core/encoding.h"
+
+namespace fleetward::detect {
+namespace {
+
+auto invalid(std::string message) {
+  return fail(ErrorCode::kInvalidArgument, std::move(message));
+}
+
+struct MetricRef {
+  const MetricInfo* builtin = nullptr;
+  ValueKind kind = ValueKind::kCount;
+};
+
+Result<MetricRef> find_metric(std::string_view name, const CustomMetricLookup& custom) {
+  if (name.empty()) return invalid("metric is required");
+  if (const MetricInfo* info = find_builtin(name)) return MetricRef{info, info->kind};
+  if (name.starts_with("aws:")) return invalid("the metric " + std::string(name) + " does not exist");
+  if (const auto kind = custom(name)) return MetricRef{nullptr, *kind};
+  return invalid("the custom metric " + std::string(name) + " does not exist");
+}
+
+Result<bool> boolean(const json::object& document, std::string_view name) {
+  const json::value* value = json::find(document, name);
+  if (value == nullptr || value->is_null()) return false;
+  if (!value->is_bool()) return invalid(std::string(name) + " must be true or false");
+  return value->get_bool();
+}
+
+Status refuse_dimension(const json::object& document) {
+  if (json::find(document, "metricDimension") == nullptr) return {};
+  return fail(ErrorCode::kUnimplemented, "metricDimension (dimensions) is not implemented in this release");
+}
+
+// Copies the members of `document` that are named, in that order.
+json::object known_members(const json::object& document, std::initializer_list<std::string_view> names) {
+  json::object out;
+  for (const std::string_view name : names) {
+    const json::value* value = json::find(document, name);
+    if (value != nullptr && !value->is_null()) out[name] = *value;
+  }
+  return out;
+}
+
+bool is_arn_length(std::string_view text) {
+  return text.size() >= 20 && text.size() <= 2048;
+}
+
+// The kind of a stored custom behaviour: told by the key of its value.
+ValueKind stored_kind(const json::object& behavior) {
+  const json::object* criteria = json::find_object(behavior, "criteria");
+  const json::object* value = criteria == nullptr ? nullptr : json::find_object(*criteria, "value");
+  for (const ValueKind kind : {ValueKind::kNumbers, ValueKind::kStrings, ValueKind::kCidrs}) {
+    if (value != nullptr && value->contains(to_string(kind))) return kind;
+  }
+  return ValueKind::kNumber;
+}
+
+}  // namespace
+
+bool is_resource_name(std::string_view text) {
+  return !text.empty() && text.size() <= 128 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ':' ||
+           c == '_' || c == '-';
+  });
+}
+
+Result<Behavior> Behavior::parse(const json::value& value, const CustomMetricLookup& custom) {
+  if (!value.is_object()) return invalid("a behavior must be an object");
+  const json::object& document = value.get_object();
+  Behavior out;
+  out.name = json::string_or(document, "name");
+  if (!is_resource_name(out.name)) {
+    return invalid("the name of a behavior must be 1 to 128 of [a-zA-Z0-9:_-]");
+  }
+  const auto named = [&](Error error) {
+    error.message = "behavior " + out.name + ": " + error.message;
+    return fail(std::move(error));
+  };
+  out.metric = json::string_or(document, "metric");
+  auto metric = find_metric(out.metric, custom);
+  if (!metric) return named(metric.error());
+  out.builtin = metric->builtin;
+  out.kind = metric->kind;
+  if (auto ok = refuse_dimension(document); !ok) return named(ok.error());
+  auto suppress = boolean(document, "suppressAlerts");
+  auto exported = boolean(document, "exportMetric");
+  if (!suppress) return named(suppress.error());
+  if (!exported) return named(exported.error());
+  out.suppress_alerts = *suppress;
+  out.export_metric = *exported;
+  out.document = known_members(document, {"name", "metric", "criteria", "suppressAlerts", "exportMetric"});
+  std::string identity = out.metric;
+  if (const json::value* criteria = json::find(out.document, "criteria")) {
+    if (!criteria->is_object())
+      return named(Error{ErrorCode::kInvalidArgument, "criteria must be an object"});
+    auto parsed = Criteria::parse(criteria->get_object(), out.metric, out.builtin, out.kind);
+    if (!parsed) return named(parsed.error());
+    json::object kept =
+        known_members(criteria->get_object(), {"comparisonOperator", "value", "durationSeconds"});
+    kept["consecutiveDatapointsToAlarm"] = parsed->to_alarm();
+    kept["consecutiveDatapointsToClear"] = parsed->to_clear();
+    identity += '\0' + json::serialize(kept);
+    out.document["criteria"] = std::move(kept);
+    out.criteria = std::move(*parsed);
+  }
+  out.fingerprint = XXH3_64bits(identity.data(), identity.size());
+  return out;
+}
+
+Result<std::vector<BehaviorPtr>> parse_behaviors(const json::array& list, const CustomMetricLookup& custom) {
+  if (list.size() > kBehaviorsMax) {
+    return invalid("a security profile has at most " + std::to_string(kBehaviorsMax) + " behaviors");
+  }
+  std::vector<BehaviorPtr> out;
+  std::set<std::string_view> names;
+  size_t elements = 0;
+  for (const json::value& document : list) {
+    auto behavior = Behavior::parse(document, custom);
+    if (!behavior) return fail(behavior.error());
+    if (behavior->criteria) elements += behavior->criteria->value_elements();
+    out.push_back(std::make_shared<const Behavior>(std::move(*behavior)));
+    if (!names.insert(out.back()->name).second) {
+      return invalid("the behavior name " + out.back()->name + " is used twice");
+    }
+  }
+  if (elements > kValueElementsMax) {
+    return invalid("the values of all behaviors have more than " + std::to_string(kValueElementsMax) +
+                   " elements");
+  }
+  return out;
+}
+
+std::vector<std::string> validate_behaviors(const json::array& list, const CustomMetricLookup& custom) {
+  std::vector<std::string> errors;
+  for (const json::value& document : list) {
+    if (auto behavior = Behavior::parse(document, custom); !behavior) {
+      errors.push_back(behavior.error().message);
+    }
+  }
+  if (errors.empty()) {
+    if (auto all = parse_behaviors(list, custom); !all) errors.push_back(all.error().message);
+  }
+  return errors;
+}
+
+Result<std::vector<std::string>> parse_retain(const json::array& list, const CustomMetricLookup& custom) {
+  std::vector<std::string> out;
+  for (const json::value& element : list) {
+    if (!element.is_string()) return invalid("additionalMetricsToRetain must hold metric names");
+    const std::string_view name = element.get_string();
+    if (auto metric = find_metric(name, custom); !metric) {
+      return invalid("additionalMetricsToRetain: " + metric.error().message);
+    }
+    out.emplace_back(name);
+  }
+  return out;
+}
+
+Result<std::vector<MetricToRetain>> parse_retain_v2(const json::array& list,
+                                                    const CustomMetricLookup& custom) {
+  std::vector<MetricToRetain> out;
+  std::set<std::string, std::less<>> names;
+  for (const json::value& element : list) {
+    if (!element.is_object()) return invalid("additionalMetricsToRetainV2 must hold objects");
+    const json::object& document = element.get_object();
+    const std::string_view name = json::string_or(document, "metric");
+    auto metric = find_metric(name, custom);
+    if (!metric) return invalid("additionalMetricsToRetainV2: " + metric.error().message);
+    if (auto ok = refuse_dimension(document); !ok) return fail(ok.error());
+    auto exported = boolean(document, "exportMetric");
+    if (!exported) return fail(exported.error());
+    if (!names.emplace(name).second) {
+      return invalid("additionalMetricsToRetainV2 names " + std::string(name) + " twice");
+    }
+    out.push_back({std::string(name), *exported});
+  }
+  return out;
+}
+
+Result<MetricsExportConfig> parse_export_config(const json::object& document) {
+  MetricsExportConfig out{std::string(json::string_or(document, "mqttTopic")),
+                          std::string(json::string_or(document, "roleArn"))};
+  if (out.mqtt_topic.empty() || out.mqtt_topic.size() > 512 || !is_utf8(out.mqtt_topic)) {
+    return invalid("metricsExportConfig.mqttTopic must have 1 to 512 characters");
+  }
+  if (out.mqtt_topic.find_first_of(std::string_view("+#\0", 3)) != std::string::npos) {
+    return invalid("metricsExportConfig.mqttTopic must be one topic, without wildcards");
+  }
+  if (out.mqtt_topic.front() == '$' && !out.mqtt_topic.starts_with("$aws/rules/")) {
+    return invalid("metricsExportConfig.mqttTopic may begin with '$' only as $aws/rules/{rule}");
+  }
+  if (out.mqtt_topic == "$aws/rules/" || out.mqtt_topic.starts_with("$aws/rules//")) {
+    return invalid("metricsExportConfig.mqttTopic names no rule");
+  }
+  if (!is_arn_length(out.role_arn)) {
+    return invalid("metricsExportConfig.roleArn must have 20 to 2048 characters");
+  }
+  return out;
+}
+
+Result<std::optional<AlertTarget>> parse_alert_targets(const json::object& document) {
+  std::optional<AlertTarget> out;
+  for (const auto& [key, value] : document) {
+    if (key != "SNS") return invalid("alertTargets knows the key SNS only");
+    if (!value.is_object()) return invalid("alertTargets.SNS must be an object");
+    out = AlertTarget{std::string(json::string_or(value.get_object(), "alertTargetArn")),
+                      std::string(json::string_or(value.get_object(), "roleArn"))};
+    if (!out->topic_arn.starts_with("arn:")) return invalid("alertTargets.SNS.alertTargetArn is not an ARN");
+    if (!is_arn_length(out->role_arn)) {
+      return invalid("alertTargets.SNS.roleArn must have 20 to 2048 characters");
+    }
+  }
+  return out;
+}
+
+bool SecurityProfile::uses_metric(std::string_view metric) const {
+  return std::any_of(behaviors.begin(), behaviors.end(),
+                     [&](const BehaviorPtr& b) { return b->metric == metric; }) ||
+         std::find(retain.begin(), retain.end(), metric) != retain.end() ||
+         std::any_of(retain_v2.begin(), retain_v2.end(),
+                     [&](const MetricToRetain& m) { return m.metric == metric; });
+}
+
+json::object to_json(const SecurityProfile& profile) {
+  json::object out{{"securityProfileName", profile.name}};
+  if (!profile.description.empty()) out["securityProfileDescription"] = profile.description;
+  json::array behaviors;
+  for (const BehaviorPtr& behavior : profile.behaviors) behaviors.push_back(behavior->document);
+  out["behaviors"] = std::move(behaviors);
+  if (profile.alert_target) {
+    out["alertTargets"] =
+        json::object{{"SNS", json::object{{"alertTargetArn", profile.alert_target->topic_arn},
+                                          {"roleArn", profile.alert_target->role_arn}}}};
+  }
+  if (!profile.retain.empty()) {
+    json::array names;
+    for (const std::string& name : profile.retain) names.emplace_back(name);
+    out["additionalMetricsToRetain"] = std::move(names);
+  }
+  if (!profile.retain_v2.empty()) {
+    json::array list;
+    for (const MetricToRetain& metric : profile.retain_v2) {
+      json::object entry{{"metric", metric.metric}};
+      if (metric.export_metric) entry["exportMetric"] = true;
+      list.push_back(std::move(entry));
+    }
+    out["additionalMetricsToRetainV2"] = std::move(list);
+  }
+  if (profile.export_config) {
+    out["metricsExportConfig"] = json::object{{"mqttTopic", profile.export_config->mqtt_topic},
+                                              {"roleArn", profile.export_config->role_arn}};
+  }
+  out["version"] = profile.version;
+  out["creationDate"] = profile.created.ms;
+  out["lastModifiedDate"] = profile.modified.ms;
+  return out;
+}
+
+Result<SecurityProfile> profile_from_json(const json::object& document) {
+  SecurityProfile out;
+  out.name = json::string_or(document, "securityProfileName");
+  out.description = json::string_or(document, "securityProfileDescription");
+  out.version = json::int_or(document, "version", 1);
+  out.created.ms = json::int_or(document, "creationDate", 0);
+  out.modified.ms = json::int_or(document, "lastModifiedDate", 0);
+  if (const json::array* list = json::find_array(document, "behaviors")) {
+    for (const json::value& entry : *list) {
+      const ValueKind kind = entry.is_object() ? stored_kind(entry.get_object()) : ValueKind::kNumber;
+      auto behavior = Behavior::parse(entry, [&](std::string_view) { return std::optional(kind); });
+      if (!behavior) return fail(ErrorCode::kCorrupt, behavior.error().message);
+      out.behaviors.push_back(std::make_shared<const Behavior>(std::move(*behavior)));
+    }
+  }
+  const CustomMetricLookup any = [](std::string_view) { return std::optional(ValueKind::kNumber); };
+  if (const json::array* list = json::find_array(document, "additionalMetricsToRetain")) {
+    auto retain = parse_retain(*list, any);
+    if (!retain) return fail(ErrorCode::kCorrupt, retain.error().message);
+    out.retain = std::move(*retain);
+  }
+  if (const json::array* list = json::find_array(document, "additionalMetricsToRetainV2")) {
+    auto retain = parse_retain_v2(*list, any);
+    if (!retain) return fail(ErrorCode::kCorrupt, retain.error().message);
+    out.retain_v2 = std::move(*retain);
+  }
+  if (const json::object* config = json::find_object(document, "metricsExportConfig")) {
+    auto parsed = parse_export_config(*config);
+    if (!parsed) return fail(ErrorCode::kCorrupt, parsed.error().message);
+    out.export_config = std::move(*parsed);
+  }
+  if (const json::object* targets = json::find_object(document, "alertTargets")) {
+    auto parsed = parse_alert_targets(*targets);
+    if (!parsed) return fail(ErrorCode::kCorrupt, parsed.error().message);
+    out.alert_target = std::move(*parsed);
+  }
+  return out;
+}
+
+}  // namespace fleetward::detect

@@ -1,0 +1,130 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json.h"
+#include "core/result.h"
+#include "core/time.h"
+#include "detect/metric.h"
+#include "detect/value.h"
+
+// Security profiles as AWS defines them (API Reference: SecurityProfile, Behavior, BehaviorCriteria), checked
+// when they are built: what exists can be evaluated.
+namespace fleetward::detect {
+
+inline constexpr size_t kBehaviorsMax = 100;       // per profile
+inline constexpr size_t kValueElementsMax = 1000;  // per profile: counts, addresses, ports, ... summed
+inline constexpr int kConsecutiveDatapointsMax = 10;
+
+// The type of a custom metric of the account; nullopt if there is none of that name.
+using CustomMetricLookup = std::function<std::optional<ValueKind>(std::string_view name)>;
+
+// What is normal: a static threshold, compiled. Immutable, shared by pointer.
+class Criteria {
+ public:
+  // kInvalidArgument with the rule that is broken; kUnimplemented for statistical thresholds and ML Detect.
+  // `builtin` is nullptr for a custom metric.
+  static Result<Criteria> parse(const json::object& document, std::string_view metric,
+                                const MetricInfo* builtin, ValueKind kind);
+
+  // Whether a data point is normal. For lists every element must be (an empty list always is).
+  bool conforms(const ValueView& value) const;
+  // The same for a count in its own unit scaled by `factor` (disconnect-duration: seconds against minutes).
+  bool conforms_scaled(uint64_t count, uint64_t factor) const;
+
+  Operator op() const { return op_; }
+  int duration_seconds() const { return duration_seconds_; }  // 0: none
+  int to_alarm() const { return to_alarm_; }
+  int to_clear() const { return to_clear_; }
+  size_t value_elements() const { return value_elements_; }
+  // "less-than-equals 128", for explanations.
+  const std::string& text() const { return text_; }
+
+ private:
+  Status parse_value(const json::object& document, ValueKind kind);
+  Status parse_list(const json::array& list, ValueKind kind);
+
+  Operator op_ = Operator::kLessThan;
+  ValueKind kind_ = ValueKind::kCount;
+  int duration_seconds_ = 0;
+  int to_alarm_ = 1, to_clear_ = 1;
+  uint64_t count_ = 0;
+  double number_ = 0;
+  CidrSet cidrs_;
+  std::vector<uint16_t> ports_;       // sorted
+  std::vector<double> numbers_;       // sorted
+  std::vector<std::string> strings_;  // sorted
+  size_t value_elements_ = 0;
+  std::string text_;
+};
+
+struct Behavior {
+  std::string name;
+  std::string metric;
+  const MetricInfo* builtin = nullptr;  // nullptr: a custom metric
+  ValueKind kind = ValueKind::kCount;
+  std::optional<Criteria> criteria;  // none: the metric is retained, nothing is judged
+  bool suppress_alerts = false;
+  bool export_metric = false;
+  json::object document;     // as given, known members only: what Describe and events show
+  uint64_t fingerprint = 0;  // of metric and criteria: another one is another behaviour for open violations
+
+  static Result<Behavior> parse(const json::value& document, const CustomMetricLookup& custom);
+};
+using BehaviorPtr = std::shared_ptr<const Behavior>;
+
+struct MetricToRetain {
+  std::string metric;
+  bool export_metric = false;
+};
+
+struct MetricsExportConfig {
+  std::string mqtt_topic;
+  std::string role_arn;
+};
+
+struct AlertTarget {
+  std::string topic_arn;
+  std::string role_arn;
+};
+
+struct SecurityProfile {
+  std::string name;
+  std::string description;
+  std::vector<BehaviorPtr> behaviors;
+  std::optional<AlertTarget> alert_target;  // alertTargets.SNS
+  std::vector<std::string> retain;          // additionalMetricsToRetain (deprecated)
+  std::vector<MetricToRetain> retain_v2;    // additionalMetricsToRetainV2
+  std::optional<MetricsExportConfig> export_config;
+  int64_t version = 1;
+  Timestamp created, modified;
+
+  bool uses_metric(std::string_view metric) const;
+};
+using SecurityProfilePtr = std::shared_ptr<const SecurityProfile>;
+
+// Members of Create/UpdateSecurityProfile, each checked on its own. The errors name the member.
+Result<std::vector<BehaviorPtr>> parse_behaviors(const json::array& list, const CustomMetricLookup& custom);
+Result<std::vector<std::string>> parse_retain(const json::array& list, const CustomMetricLookup& custom);
+Result<std::vector<MetricToRetain>> parse_retain_v2(const json::array& list,
+                                                    const CustomMetricLookup& custom);
+Result<MetricsExportConfig> parse_export_config(const json::object& document);
+Result<std::optional<AlertTarget>> parse_alert_targets(const json::object& document);
+// Why each behaviour is not valid, for ValidateSecurityProfileBehaviors; empty if all are.
+std::vector<std::string> validate_behaviors(const json::array& list, const CustomMetricLookup& custom);
+
+// The form in the control store, a superset of DescribeSecurityProfile's answer without its ARN: dates are
+// milliseconds. from_json trusts the types of custom metrics to be those the values were checked against.
+json::object to_json(const SecurityProfile& profile);
+Result<SecurityProfile> profile_from_json(const json::object& document);
+
+// 1..128 of [a-zA-Z0-9:_-]: profiles, behaviours, custom metrics, dimensions.
+bool is_resource_name(std::string_view text);
+
+}  // namespace fleetward::detect
