@@ -49,6 +49,9 @@ struct RequestHead {
   const QueryParameter* find_query(std::string_view name) const;
 };
 
+// Also for form bodies. '+' is a space; kMalformed on a bad escape, kLimitExceeded over 2000 parameters.
+Result<std::vector<QueryParameter>> parse_query(std::string_view text);
+
 // Fills target, raw_path, path and query of `head`. kMalformed: not an origin-form target or a bad escape.
 // '+' in the query is a space.
 Status parse_target(std::string_view target, RequestHead& head);
