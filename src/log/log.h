@@ -83,8 +83,10 @@ class Batch {
   size_t bytes_ = 0;
 };
 
-// Offsets of the batch's appends, in their order; or why nothing was written. kUnavailable: disk full or
+// Offsets of the batch's appends, in their order; or why nothing was acknowledged. kUnavailable: disk full or
 // read-only, queue full, shutting down. kLimitExceeded: the batch alone is larger than the queue may be.
+// If the disk failed in the middle of a sync the batch may, once the trouble is over, turn out to be there,
+// whole. So a consumer whose step failed starts again from committed(), not from what it remembers.
 using Committed = Result<std::vector<Offset>>;
 using CommitCallback = std::function<void(Committed)>;
 
