@@ -1,0 +1,141 @@
+#include "app/config.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include <toml++/toml.h>
+
+#include "app/config_keys.h"
+#include "broker/broker.h"
+
+namespace fleetward::app {
+namespace {
+
+tl::unexpected<Error> wrong(const std::string& what) {
+  return fail(ErrorCode::kInvalidArgument, what);
+}
+
+std::string at(const std::string& name, const toml::source_region& region) {
+  return name + ":" + std::to_string(region.begin.line) + ": ";
+}
+
+ConfigValue to_value(const toml::node& node) {
+  ConfigValue out;
+  if (const auto text = node.value_exact<std::string>()) {
+    out.kind = ConfigValue::Kind::kText;
+    out.text = *text;
+  } else if (const auto integer = node.value_exact<int64_t>()) {
+    out.kind = ConfigValue::Kind::kInteger;
+    out.integer = *integer;
+  } else if (const auto boolean = node.value_exact<bool>()) {
+    out.kind = ConfigValue::Kind::kBoolean;
+    out.boolean = *boolean;
+  } else if (const toml::array* list = node.as_array()) {
+    out.kind = ConfigValue::Kind::kTexts;
+    for (const toml::node& element : *list) {
+      const auto item = element.value_exact<std::string>();
+      if (!item) {
+        out.kind = ConfigValue::Kind::kOther;
+        break;
+      }
+      out.texts.push_back(*item);
+    }
+  }
+  return out;
+}
+
+Status read_section(const std::string& name, const std::string& section, const toml::table& table,
+                    Config& config) {
+  for (const auto& [key, node] : table) {
+    const std::string_view key_name = key.str();
+    const auto found = std::find_if(config_keys().begin(), config_keys().end(), [&](const ConfigKey& k) {
+      return k.section == section && k.name == key_name;
+    });
+    const std::string full = section + "." + std::string(key_name);
+    if (found == config_keys().end()) return wrong(at(name, key.source()) + "unknown key " + full);
+    if (auto ok = found->set(config, to_value(node)); !ok) {
+      return wrong(at(name, node.source()) + full + " " + ok.error().message);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view text, const std::string& name) {
+  toml::table file;
+  try {
+    file = toml::parse(text, name);
+  } catch (const toml::parse_error& error) {
+    return wrong(at(name, error.source()) + std::string(error.description()));
+  }
+  Config config;
+  for (const auto& [key, node] : file) {
+    const std::string section(key.str());
+    const toml::table* table = node.as_table();
+    const bool known = std::any_of(config_keys().begin(), config_keys().end(),
+                                   [&](const ConfigKey& k) { return k.section == section; });
+    if (table == nullptr || !known)
+      return wrong(at(name, key.source()) + "unknown section or key '" + section + "'");
+    if (auto ok = read_section(name, section, *table, config); !ok) return fail(ok.error());
+  }
+  if (auto ok = check_config(config); !ok) return wrong(name + ": " + ok.error().message);
+  return config;
+}
+
+Status check_config(const Config& config) {
+  const Config::Server& server = config.server;
+  if (!server.mqtt_listen.empty() && server.mqtt_policy.empty()) {
+    return wrong(
+        "server.mqtt_listen needs server.mqtt_policy: the name of an IoT policy, or \"open\" for closed test "
+        "networks and benchmarks");
+  }
+  if (server.endpoint_host.empty() || server.endpoint_host.find_first_of(":/ ") != std::string::npos) {
+    return wrong("server.endpoint_host must be a bare host name");
+  }
+  const bool loopback = server.api_listen.empty() || server.api_listen.rfind("127.", 0) == 0 ||
+                        server.api_listen.rfind("localhost:", 0) == 0 ||
+                        server.api_listen.rfind("[::1]:", 0) == 0;
+  if (!loopback && !server.api_allow_remote) {
+    return wrong(
+        "server.api_listen is plain HTTP and " + server.api_listen +
+        " is not a loopback address; use api_tls_listen, or allow it with server.api_allow_remote = true");
+  }
+  if (config.lake.kind == "s3" && config.lake.remote.endpoint.empty()) {
+    return wrong(
+        "lake.kind = \"s3\" needs lake.s3_endpoint, lake.s3_access_key_id and lake.s3_secret_access_key");
+  }
+  return broker::Broker::check(config.broker);
+}
+
+std::string configuration_reference() {
+  std::ostringstream out;
+  out << "# Configuration\n\nThe file is TOML, given with `fleetward serve --config FILE`; with "
+         "`--check-config` it is "
+         "only checked. The listeners can be given as options too (`fleetward serve --help`), which win. "
+         "Durations are "
+         "strings with a unit (`ms`, `s`, `m`, `h`, `d`), sizes likewise (`B`, `KiB`, `MiB`, `GiB`). What is "
+         "unknown, "
+         "of a wrong unit or out of range is refused with its line.\n\n"
+         "`fleetward docs configuration` prints this page.\n";
+  std::string section;
+  for (const ConfigKey& key : config_keys()) {
+    if (key.section != section) {
+      section = key.section;
+      out << "\n## [" << section
+          << "]\n\n| key | type | default | range | meaning |\n| --- | --- | --- | --- | --- |\n";
+    }
+    out << "| `" << key.name << "` | " << key.type << " | `" << key.default_text << "` | " << key.range
+        << " | " << key.help << " |\n";
+  }
+  return out.str();
+}
+
+LogLevel log_level(const Config& config) {
+  if (config.server.log_level == "debug") return LogLevel::kDebug;
+  if (config.server.log_level == "warn") return LogLevel::kWarn;
+  if (config.server.log_level == "error") return LogLevel::kError;
+  return LogLevel::kInfo;
+}
+
+}  // namespace fleetward::app

@@ -1,0 +1,323 @@
+#include "app/config_keys.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "core/ids.h"
+
+namespace fleetward::app {
+namespace {
+
+using Kind = ConfigValue::Kind;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr int64_t kKiB = 1 << 10;
+constexpr int64_t kMiB = 1 << 20;
+constexpr int64_t kGiB = 1 << 30;
+
+struct Unit {
+  std::string_view suffix;
+  int64_t factor;
+};
+constexpr Unit kTimeUnits[] = {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
+constexpr Unit kSizeUnits[] = {{"B", 1}, {"KiB", kKiB}, {"MiB", kMiB}, {"GiB", kGiB}};
+
+// "90s" -> 90'000. nullopt: no number, unknown unit, or an overflow.
+template <size_t N>
+std::optional<int64_t> parse_quantity(std::string_view text, const Unit (&units)[N]) {
+  int64_t number = 0;
+  const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (end.ec != std::errc() || number < 0) return std::nullopt;
+  const std::string_view suffix = text.substr(static_cast<size_t>(end.ptr - text.data()));
+  for (const Unit& unit : units) {
+    if (unit.suffix != suffix) continue;
+    if (number > std::numeric_limits<int64_t>::max() / unit.factor) return std::nullopt;
+    return number * unit.factor;
+  }
+  return std::nullopt;
+}
+
+// In the largest unit that divides the value.
+template <size_t N>
+std::string print_quantity(int64_t value, const Unit (&units)[N]) {
+  const Unit* best = &units[0];
+  for (const Unit& unit : units) {
+    if (value != 0 && value % unit.factor == 0) best = &unit;
+  }
+  return std::to_string(value / best->factor) + std::string(best->suffix);
+}
+
+tl::unexpected<Error> wrong(const std::string& what) {
+  return fail(ErrorCode::kInvalidArgument, what);
+}
+
+// Adds keys of one section; each call names the member it fills, whose default comes from a fresh Config.
+class Section {
+ public:
+  Section(std::vector<ConfigKey>& out, std::string name) : out_(out), name_(std::move(name)) {}
+
+  template <typename Member>
+  void text(const char* name, Member member, const char* help, Status (*check)(std::string_view) = nullptr) {
+    add(name, help, "string", "", '"' + member(defaults_) + '"',
+        [=](Config& config, const ConfigValue& v) -> Status {
+          if (v.kind != Kind::kText) return wrong("must be a string");
+          if (check != nullptr) {
+            if (auto ok = check(v.text); !ok) return ok;
+          }
+          member(config) = v.text;
+          return {};
+        });
+  }
+
+  template <typename Member>
+  void flag(const char* name, Member member, const char* help) {
+    add(name, help, "boolean", "", member(defaults_) ? "true" : "false",
+        [=](Config& config, const ConfigValue& v) -> Status {
+          if (v.kind != Kind::kBoolean) return wrong("must be true or false");
+          member(config) = v.boolean;
+          return {};
+        });
+  }
+
+  template <typename Member>
+  void texts(const char* name, Member member, const char* help) {
+    add(name, help, "list of strings", "", "[]", [=](Config& config, const ConfigValue& v) -> Status {
+      if (v.kind != Kind::kTexts) return wrong("must be a list of strings");
+      member(config) = v.texts;
+      return {};
+    });
+  }
+
+  template <typename Member>
+  void number(const char* name, Member member, int64_t min, int64_t max, const char* help) {
+    const std::string range = std::to_string(min) + " to " + std::to_string(max);
+    add(name, help, "integer", range, std::to_string(member(defaults_)),
+        [=](Config& config, const ConfigValue& v) -> Status {
+          if (v.kind != Kind::kInteger) return wrong("must be a whole number");
+          if (v.integer < min || v.integer > max) return wrong("must be " + range);
+          member(config) = static_cast<std::remove_reference_t<decltype(member(config))>>(v.integer);
+          return {};
+        });
+  }
+
+  template <typename Member>
+  void duration(const char* name, Member member, Duration min, Duration max, const char* help) {
+    const std::string range =
+        print_quantity(min.count(), kTimeUnits) + " to " + print_quantity(max.count(), kTimeUnits);
+    add(name, help, "duration", range, '"' + print_quantity(member(defaults_).count(), kTimeUnits) + '"',
+        [=](Config& config, const ConfigValue& v) -> Status {
+          const auto value = v.kind == Kind::kText ? parse_quantity(v.text, kTimeUnits) : std::nullopt;
+          if (!value) return wrong("must be a duration with its unit (ms, s, m, h or d), such as \"5m\"");
+          if (*value < min.count() || *value > max.count()) return wrong("must be " + range);
+          member(config) = Duration{*value};
+          return {};
+        });
+  }
+
+  template <typename Member>
+  void size(const char* name, Member member, int64_t min, int64_t max, const char* help) {
+    const std::string range = print_quantity(min, kSizeUnits) + " to " + print_quantity(max, kSizeUnits);
+    const auto fallback = static_cast<int64_t>(member(defaults_));
+    add(name, help, "size", range, '"' + print_quantity(fallback, kSizeUnits) + '"',
+        [=](Config& config, const ConfigValue& v) -> Status {
+          const auto value = v.kind == Kind::kText ? parse_quantity(v.text, kSizeUnits) : std::nullopt;
+          if (!value) return wrong("must be a size with its unit (B, KiB, MiB or GiB), such as \"64MiB\"");
+          if (*value < min || *value > max) return wrong("must be " + range);
+          member(config) = static_cast<std::remove_reference_t<decltype(member(config))>>(*value);
+          return {};
+        });
+  }
+
+ private:
+  template <typename Set>
+  void add(const char* name, const char* help, const char* type, std::string range, std::string fallback,
+           Set set) {
+    out_.push_back({name_, name, help, type, std::move(range), std::move(fallback), std::move(set)});
+  }
+
+  std::vector<ConfigKey>& out_;
+  std::string name_;
+  Config defaults_;
+};
+
+#define MEMBER(path) [](Config& c) -> auto& { return c.path; }
+
+Status check_log_level(std::string_view value) {
+  for (const char* known : {"debug", "info", "warn", "error"}) {
+    if (value == known) return {};
+  }
+  return wrong("must be debug, info, warn or error");
+}
+
+Status check_region(std::string_view value) {
+  const bool good =
+      !value.empty() && value.size() <= 32 && std::all_of(value.begin(), value.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+      });
+  if (!good) return wrong("must be 1 to 32 of [a-z0-9-]");
+  return {};
+}
+
+Status check_lake_kind(std::string_view value) {
+  if (value != "local" && value != "s3") return wrong("must be local or s3");
+  return {};
+}
+
+void add_server(std::vector<ConfigKey>& out) {
+  Section s(out, "server");
+  s.text("api_listen", MEMBER(server.api_listen),
+         "Address of the AWS API over plain HTTP. Empty: off. Port 0, here and below, takes a free port; the "
+         "real ones "
+         "are in `endpoints.json`.");
+  s.flag("api_allow_remote", MEMBER(server.api_allow_remote),
+         "Lets `api_listen` be an address that other machines reach. Signatures protect requests, not what "
+         "they carry.");
+  s.text("api_tls_listen", MEMBER(server.api_tls_listen),
+         "Address of the AWS API over HTTPS, and of HTTPS publishing with a device certificate. Empty: off.");
+  s.text("mqtts_listen", MEMBER(server.mqtts_listen), "Address of MQTT over mutual TLS. Empty: off.");
+  s.text("alpn_listen", MEMBER(server.alpn_listen),
+         "Address that takes MQTT by ALPN `x-amzn-mqtt-ca` and the API by HTTPS without it. Where the "
+         "process may not "
+         "bind the default, it is off and a line says so. Empty: off.");
+  s.text("mqtt_listen", MEMBER(server.mqtt_listen),
+         "Address of plain MQTT, whose clients have no certificate. Empty: off. Needs `mqtt_policy`.");
+  s.text("mqtt_policy", MEMBER(server.mqtt_policy),
+         "What clients of `mqtt_listen` may do: the name of an IoT policy, or `open` (everything; for closed "
+         "test "
+         "networks and benchmarks).");
+  s.text("endpoint_host", MEMBER(server.endpoint_host),
+         "The bare host name that DescribeEndpoint answers; the server's certificate holds it.");
+  s.texts("certificate_names", MEMBER(server.certificate_names),
+          "Further DNS names and IP addresses of the server's certificate, beside `endpoint_host`, "
+          "`localhost` and the "
+          "loopback addresses.");
+  s.text("log_level", MEMBER(server.log_level), "`debug`, `info`, `warn` or `error`.", check_log_level);
+  s.duration("drain", MEMBER(server.drain), seconds(0), minutes(10),
+             "How long a stop waits for what is in flight.");
+}
+
+void add_account_api_log(std::vector<ConfigKey>& out) {
+  Section account(out, "account");
+  account.text("id", MEMBER(account.id),
+               "The account's 12 digits, in every ARN. Choose it before the first start.",
+               AccountIdRule::check);
+  account.text("region", MEMBER(account.region), "The region, in every ARN and signature.", check_region);
+  Section api(out, "api");
+  api.number("worker_threads", MEMBER(api.worker_threads), 1, 256, "Threads that run API operations.");
+  api.number("connections_max", MEMBER(api.connections_max), 1, 100'000,
+             "HTTP connections open at once; more are closed as they come, counted.");
+  api.duration("clock_skew_max", MEMBER(api.clock_skew_max), seconds(1), hours(24),
+               "How far the time of a signature may be from the server's.");
+  api.flag("metrics_over_tls", MEMBER(api.metrics_over_tls),
+           "Answers `/metrics` on the HTTPS listeners too. It needs no signature.");
+  Section log(out, "log");
+  log.size("queue_bytes_max", MEMBER(log.queue_bytes_max), kMiB, 64 * kGiB,
+           "Records waiting for the log's writer; beyond it publishers feel back-pressure.");
+}
+
+void add_detect_delivery_lake(std::vector<ConfigKey>& out) {
+  Section detect(out, "detect");
+  detect.duration("tick", MEMBER(detect.tick), seconds(1), hours(1),
+                  "How often cloud-side metrics become datapoints and are evaluated.");
+  detect.duration("export_interval", MEMBER(detect.export_interval), seconds(1), hours(1),
+                  "How often exported datapoints are batched and published.");
+  detect.number("partitions", MEMBER(detect.partitions), 1, 256,
+                "Partitions of the events stream. Choose it before the first start.");
+  detect.duration(
+      "report_delay_min", MEMBER(detect.report_delay_min), seconds(0), hours(1),
+      "Reports of one thing closer together are rejected as `Throttled`. `0ms`: no such rule (AWS's quota "
+      "is 5 minutes).");
+  detect.duration("value_retention", MEMBER(detect.value_retention), minutes(1), hours(24 * 400),
+                  "How long metric values are kept.");
+  detect.duration("violation_retention", MEMBER(detect.violation_retention), minutes(1), hours(24 * 400),
+                  "How long violation events are kept.");
+  Section delivery(out, "delivery");
+  delivery.number("uploads_max", MEMBER(delivery.uploads_max), 1, 64,
+                  "Objects built and uploaded at once. Each may take twice its buffer size in memory.");
+  delivery.duration(
+      "retention", MEMBER(delivery.retention), minutes(1), hours(24 * 30),
+      "How long records are kept while their destination refuses them; then they are dropped and counted.");
+  delivery.duration("retry_max", MEMBER(delivery.retry_max), seconds(1), hours(1),
+                    "The longest pause between attempts of an upload.");
+  Section lake(out, "lake");
+  lake.text("kind", MEMBER(lake.kind),
+            "Where delivery streams and rules put objects: `local` (this server's own buckets) or `s3` (an "
+            "outside S3, "
+            "the keys below).",
+            check_lake_kind);
+  lake.text("s3_endpoint", MEMBER(lake.remote.endpoint), "The outside S3: `https://host[:port]`.");
+  lake.text("s3_region", MEMBER(lake.remote.region), "Its region.");
+  lake.text("s3_access_key_id", MEMBER(lake.remote.access_key_id), "Its access key.");
+  lake.text("s3_secret_access_key", MEMBER(lake.remote.secret_access_key),
+            "Its secret key. Let only the server's user read the configuration file then.");
+  lake.flag("s3_path_style", MEMBER(lake.remote.path_style),
+            "`endpoint/bucket/key` instead of `bucket.endpoint/key`.");
+  lake.text("s3_ca_file", MEMBER(lake.remote.ca_file),
+            "CA certificates to trust for it (PEM). Empty: the system's.");
+  lake.size("free_bytes_min", MEMBER(lake.free_bytes_min), 0, 1024 * kGiB,
+            "Room on the disk below which the local store takes no more bytes.");
+}
+
+void add_broker(std::vector<ConfigKey>& out) {
+  Section s(out, "broker");
+  s.number("shards", MEMBER(broker.shards), 0, 64, "Event loops, each with its own thread. 0: one per core.");
+  s.size("packet_bytes_max", MEMBER(broker.packet_bytes_max), kKiB, kMiB, "A whole control packet.");
+  s.size("payload_bytes_max", MEMBER(broker.payload_bytes_max), 0, kMiB,
+         "The payload of a PUBLISH or a will.");
+  s.number("topic_bytes_max", MEMBER(broker.topic_bytes_max), 1, 65'535,
+           "A topic, without `$aws/rules/<rule>/` and `$share/<group>/`.");
+  s.number("topic_slashes_max", MEMBER(broker.topic_slashes_max), 0, 65'535, "Slashes of a topic, likewise.");
+  s.number("filters_per_subscribe_max", MEMBER(broker.filters_per_subscribe_max), 1, 10'000,
+           "Filters of one SUBSCRIBE.");
+  s.number("subscriptions_per_connection_max", MEMBER(broker.subscriptions_per_connection_max), 1, 1'000'000,
+           "Subscriptions of one client.");
+  s.number("receive_max", MEMBER(broker.receive_max), 1, 65'535,
+           "Unacknowledged QoS 1 messages from a client.");
+  s.number("inflight_max", MEMBER(broker.inflight_max), 1, 65'535,
+           "Unacknowledged QoS 1 messages to a client.");
+  s.number("topic_alias_max", MEMBER(broker.topic_alias_max), 0, 65'535, "Topic aliases a client may set.");
+  s.duration("keepalive_min", MEMBER(broker.keepalive_min), seconds(1), hours(18),
+             "With `keepalive_raise`, shorter keep-alives are raised to it, as the service does.");
+  s.duration("keepalive_max", MEMBER(broker.keepalive_max), seconds(1), hours(18),
+             "Longer keep-alives, or none, are lowered to it.");
+  s.flag("keepalive_raise", MEMBER(broker.keepalive_raise), "Raise short keep-alives to `keepalive_min`.");
+  s.duration("connect_timeout", MEMBER(broker.connect_timeout), seconds(1), minutes(10),
+             "From accept to CONNECT, the TLS handshake included.");
+  s.size("outbound_bytes_max", MEMBER(broker.outbound_bytes_max), 4 * kKiB, kGiB,
+         "Bytes waiting for a slow reader; beyond it QoS 0 is dropped, counted.");
+  s.number("queue_messages_max", MEMBER(broker.queue_messages_max), 0, 100'000'000,
+           "QoS 1 messages waiting for one session.");
+  s.size("queue_bytes_max", MEMBER(broker.queue_bytes_max), 0, 64 * kGiB, "Their bytes.");
+  s.number("connections_max", MEMBER(broker.connections_max), 1, 10'000'000, "Connections of the broker.");
+  s.number("sessions_max", MEMBER(broker.sessions_max), 1, 100'000'000, "Persistent sessions.");
+  s.duration("session_expiry_max", MEMBER(broker.session_expiry_max), seconds(0), hours(24 * 365),
+             "How long a persistent session lives after its disconnect.");
+  s.number("retained_messages_max", MEMBER(broker.retained_messages_max), 0, 100'000'000,
+           "Retained messages.");
+  s.size("retained_bytes_max", MEMBER(broker.retained_bytes_max), 0, 1024 * kGiB, "Their bytes.");
+  s.size("mailbox_bytes_max", MEMBER(broker.mailbox_bytes_max), kMiB, 64 * kGiB,
+         "Messages waiting for one shard; beyond it the senders stop reading.");
+}
+
+#undef MEMBER
+
+}  // namespace
+
+const std::vector<ConfigKey>& config_keys() {
+  static const std::vector<ConfigKey> kKeys = [] {
+    std::vector<ConfigKey> out;
+    add_server(out);
+    add_account_api_log(out);
+    add_detect_delivery_lake(out);
+    add_broker(out);
+    return out;
+  }();
+  return kKeys;
+}
+
+}  // namespace fleetward::app

@@ -1,0 +1,62 @@
+#include "app/data_directory.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <sys/file.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "app/files.h"
+
+namespace fleetward::app {
+namespace {
+
+constexpr char kFormat[] = "1";
+
+Status check_format(const std::string& path) {
+  const std::string file = path + "/format";
+  const auto text = read_file(file);
+  if (text) {
+    const std::string found = text->substr(0, text->find('\n'));
+    if (found == kFormat) return {};
+    return fail(ErrorCode::kInvalidArgument, path + " has format " + found +
+                                                 "; this Fleetward knows format " + kFormat +
+                                                 ". It was written by a newer one.");
+  }
+  if (text.error().code != ErrorCode::kNotFound) return fail(text.error());
+  std::error_code ec;
+  for (const auto& entry : std::filesystem::directory_iterator(path, ec)) {
+    if (entry.path().filename() != "lock") {
+      return fail(ErrorCode::kInvalidArgument, path + " is not empty and not a data directory of Fleetward");
+    }
+  }
+  return write_file(file, std::string(kFormat) + "\n", 0644);
+}
+
+}  // namespace
+
+Result<DataDirectory> DataDirectory::open(const std::string& path) {
+  if (auto ok = make_directory(path, 0700); !ok) return fail(ok.error());
+  const std::string lock_file = path + "/lock";
+  const int fd = ::open(lock_file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return fail(ErrorCode::kUnavailable, lock_file + ": " + std::strerror(errno));
+  DataDirectory out(std::filesystem::absolute(path).lexically_normal().string(), fd);
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    return fail(ErrorCode::kConflict, "another process holds the data directory " + path);
+  }
+  if (auto ok = check_format(path); !ok) return fail(ok.error());
+  return out;
+}
+
+DataDirectory::DataDirectory(DataDirectory&& other) noexcept
+    : path_(std::move(other.path_)), lock_(other.lock_) {
+  other.lock_ = -1;
+}
+
+DataDirectory::~DataDirectory() {
+  if (lock_ >= 0) ::close(lock_);  // releases the lock
+}
+
+}  // namespace fleetward::app

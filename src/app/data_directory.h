@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string>
+
+#include "core/result.h"
+
+namespace fleetward::app {
+
+// The directory that holds everything a server keeps; one process at a time.
+//
+//   format            "1": the layout's version
+//   lock              held (flock) while a server runs
+//   credentials       the root access key, AWS shared-credentials format, 0600
+//   endpoints.json    the real addresses of the running server
+//   pki/ state.db log/ lake/ sns/ spool/   the rooms' own
+class DataDirectory {
+ public:
+  // Creates it if it is missing or empty. kConflict: another process holds it; kInvalidArgument: written by a
+  // newer Fleetward, or a directory with other things in it; kUnavailable: the disk refuses.
+  static Result<DataDirectory> open(const std::string& path);
+  DataDirectory(DataDirectory&& other) noexcept;
+  DataDirectory& operator=(DataDirectory&&) = delete;
+  ~DataDirectory();
+
+  const std::string& path() const { return path_; }
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  DataDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  std::string path_;
+  int lock_;
+};
+
+}  // namespace fleetward::app

@@ -1,0 +1,70 @@
+#include "app/config.h"
+
+#include <gtest/gtest.h>
+
+#include "app/config_keys.h"
+
+namespace fleetward::app {
+namespace {
+
+TEST(Config, ReadsUnitsAndKeepsDefaults) {
+  const auto config = parse_config(R"(
+    [detect]
+    tick = "1s"
+    [broker]
+    packet_bytes_max = "64KiB"
+    shards = 2
+    [server]
+    certificate_names = ["a.example", "192.0.2.7"]
+    api_allow_remote = true
+  )",
+                                   "f.toml");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->detect.tick, Duration{1000});
+  EXPECT_EQ(config->detect.export_interval, Duration{300'000});
+  EXPECT_EQ(config->broker.packet_bytes_max, 65536u);
+  EXPECT_EQ(config->broker.shards, 2u);
+  EXPECT_EQ(config->server.certificate_names.size(), 2u);
+}
+
+struct Refusal {
+  const char* text;
+  const char* says;
+};
+
+class ConfigRefusal : public testing::TestWithParam<Refusal> {};
+
+TEST_P(ConfigRefusal, NamesLineAndReason) {
+  const auto config = parse_config(GetParam().text, "f.toml");
+  ASSERT_FALSE(config);
+  EXPECT_NE(config.error().message.find(GetParam().says), std::string::npos) << config.error().message;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Bad, ConfigRefusal,
+    testing::Values(Refusal{"[detect]\ntick = 5", "f.toml:2: detect.tick must be a duration"},
+                    Refusal{"[detect]\ntick = \"5 minutes\"", "must be a duration"},
+                    Refusal{"[detect]\ntick = \"100ms\"", "f.toml:2: detect.tick must be 1s to 1h"},
+                    Refusal{"[detect]\n\ntikc = \"5m\"", "f.toml:3: unknown key detect.tikc"},
+                    Refusal{"[detekt]", "unknown section or key 'detekt'"}, Refusal{"x = 1", "'x'"},
+                    Refusal{"[account]\nid = \"12\"", "12 digits"},
+                    Refusal{"[account]\nid = 123456789012", "a string"},
+                    Refusal{"[server]\napi_listen = \"0.0.0.0:4566\"", "not a loopback address"},
+                    Refusal{"[server]\nmqtt_listen = \"127.0.0.1:1883\"", "needs server.mqtt_policy"},
+                    Refusal{"[server]\nlog_level = \"loud\"", "debug, info, warn or error"},
+                    Refusal{"[server]\ncertificate_names = [1]", "list of strings"},
+                    Refusal{"[lake]\nkind = \"s3\"", "needs lake.s3_endpoint"},
+                    Refusal{"[server\n", "f.toml:1"}));
+
+TEST(Config, EveryDefaultIsInItsRangeAndDocumented) {
+  const std::string reference = configuration_reference();
+  for (const ConfigKey& key : config_keys()) {
+    EXPECT_NE(reference.find("| `" + key.name + "` |"), std::string::npos) << key.name;
+    const std::string text = "[" + key.section + "]\n" + key.name + " = " + key.default_text;
+    if (key.default_text == "\"\"") continue;  // empty means absent
+    EXPECT_TRUE(parse_config(text, "f")) << text;
+  }
+}
+
+}  // namespace
+}  // namespace fleetward::app
