@@ -22,6 +22,14 @@ void encode(std::string& out, Version version, const Unsubscribe& packet);
 void encode(std::string& out, Version version, const SubscriptionAck& packet);
 void encode(std::string& out, Version version, const Disconnect& packet);
 void encode(std::string& out, const Auth& packet);  // version 5 only
+// A PUBLISH whose header differs from what `packet` says.
+struct PublishHeader {
+  uint8_t qos = 0;
+  bool dup = false;
+  bool retain = false;
+  uint16_t packet_id = 0;
+};
+void encode_publish(std::string& out, Version version, const Publish& packet, const PublishHeader& header);
 void encode_pingreq(std::string& out);
 void encode_pingresp(std::string& out);
 
@@ -56,6 +64,7 @@ struct PublishFrame {
   static void mark_duplicate(std::string& out, size_t start) { out[start] |= 0x08; }
 };
 PublishFrame make_frame(Version version, const Publish& packet);
+PublishFrame make_frame(Version version, const Publish& packet, uint8_t qos, bool retain);
 
 // The frames of one message, each made when first asked for. `message` and what it points to must outlive
 // this object. Not thread safe: one per shard and fan-out.

@@ -35,7 +35,7 @@ class InflightWindow {
     uint64_t cookie = 0;
     uint64_t order = 0;  // 0: free
   };
-  Slot& slot(uint16_t packet_id);
+  void push_free(uint16_t packet_id);
 
   std::vector<Slot> slots_;     // by packet id - 1
   std::vector<uint16_t> free_;  // ring of freed identifiers
@@ -65,6 +65,7 @@ class AckRing {
     ReasonCode reason = ReasonCode::kSuccess;
     bool marked = false;
   };
+  void grow();
   Item& at(uint64_t ticket) { return ring_[ticket & (ring_.size() - 1)]; }
   std::vector<Item> ring_;  // power of two
   uint64_t head_ = 0, tail_ = 0;

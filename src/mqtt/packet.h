@@ -131,9 +131,10 @@ struct UserProperty {
 class Properties {
  public:
   bool empty() const { return present_ == 0; }
+  uint64_t present() const { return present_; }  // bit = identifier
   bool has(Property p) const { return (present_ >> static_cast<unsigned>(p)) & 1; }
 
-  // Numeric properties (byte, two bytes, four bytes, or the first subscription identifier).
+  // Numeric properties (one, two or four bytes). Subscription identifiers have their own accessors below.
   uint32_t number(Property p, uint32_t fallback = 0) const { return has(p) ? numbers_[index(p)] : fallback; }
   void set(Property p, uint32_t value) {
     numbers_[index(p)] = value;
@@ -151,7 +152,7 @@ class Properties {
     user_.push_back({name, value});
     mark(Property::kUserProperty);
   }
-  // A PUBLISH toward a client may carry several [MQTT-3.3.4-3].
+  // SUBSCRIBE carries one; a PUBLISH toward a client may carry several [MQTT-3.3.4-3].
   const std::vector<uint32_t>& subscription_ids() const { return subscription_ids_; }
   void add_subscription_id(uint32_t id) {
     subscription_ids_.push_back(id);
@@ -194,7 +195,7 @@ class Properties {
   }
   void mark(Property p) { present_ |= uint64_t{1} << static_cast<unsigned>(p); }
 
-  uint64_t present_ = 0;  // bit = identifier
+  uint64_t present_ = 0;
   std::array<uint32_t, kPropertyIdMax + 1> numbers_{};
   std::array<std::string_view, 9> texts_{};
   std::vector<UserProperty> user_;

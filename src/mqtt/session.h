@@ -21,7 +21,7 @@ namespace fleetward::mqtt {
 struct SessionOptions {
   size_t packet_bytes_max = 262'144;  // inbound, announced as Maximum Packet Size
   // Inbound QoS 1 publishes not yet acknowledged. Announced to MQTT 5 clients, which are cut above it
-  // [MQTT-3.3.4-9]; a 3.1.1 client is simply not read from until acknowledgements leave.
+  // [MQTT-3.3.4-7]; a 3.1.1 client is simply not read from until acknowledgements leave.
   uint16_t receive_maximum = 1024;
   // Outbound QoS 1 publishes not yet acknowledged; the client's own Receive Maximum lowers it.
   uint16_t inflight_max = 1024;
@@ -183,7 +183,9 @@ class Session {
   Check handle_disconnect(const Disconnect& disconnect, SessionHandler& handler);
   Check resolve_alias(Publish& publish);
   ReasonCode check_subscription(const Subscription& subscription) const;
-  void fail(const Fault& fault, std::string& out, SessionHandler& handler);
+  // `in_connect`: the fault is in the CONNECT, which may be answered with a CONNACK.
+  void fail(const Fault& fault, bool in_connect, std::string& out, SessionHandler& handler);
+  bool append_within(std::string& out, const Publish& message, const PublishHeader& header) const;
   bool inbound_blocked() const;
   void add_reason(Properties& properties, std::string_view reason_string) const;
 
