@@ -386,6 +386,9 @@ std::optional<std::map<std::string, std::string>> Input::string_map_opt(std::str
                                                                         const StringRule& values) {
   const json::value* v = take(name, false);
   if (v == nullptr) return std::nullopt;
+  if (state_->style.text_scalars && v->is_string() && v->get_string().empty()) {
+    return std::map<std::string, std::string>();
+  }
   if (!v->is_object()) {
     fail_at(path_of(name), shown(*v), "Member must be a map");
     return std::nullopt;

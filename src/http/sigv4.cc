@@ -224,34 +224,6 @@ tl::expected<void, AuthError> check_signed_headers(const RequestHead& head, cons
   return {};
 }
 
-// What x-amz-content-sha256 says, for S3.
-tl::expected<void, AuthError> read_payload_form(const RequestHead& head, const Authentication& claim,
-                                                Verified& out) {
-  const std::string_view text = head.headers.get("x-amz-content-sha256");
-  if (text.empty() && claim.presigned) {
-    out.payload = PayloadForm::kUnsigned;
-  } else if (text.empty()) {
-    return refuse(AuthFailure::kIncomplete, "Missing required header for this request: x-amz-content-sha256");
-  } else if (text == sigv4::kUnsignedPayload) {
-    out.payload = PayloadForm::kUnsigned;
-  } else if (text == "STREAMING-AWS4-HMAC-SHA256-PAYLOAD") {
-    out.payload = PayloadForm::kStreamingSigned;
-  } else if (text == "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER") {
-    out.payload = PayloadForm::kStreamingSignedTrailer;
-  } else if (text == "STREAMING-UNSIGNED-PAYLOAD-TRAILER") {
-    out.payload = PayloadForm::kStreamingUnsignedTrailer;
-  } else if (is_lower_hex(text, 64)) {
-    out.payload = PayloadForm::kHashed;
-    out.payload_sha256 = text;
-  } else {
-    return refuse(AuthFailure::kUnsupported,
-                  "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a valid sha256 value or one of "
-                  "STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, "
-                  "STREAMING-UNSIGNED-PAYLOAD-TRAILER.");
-  }
-  return {};
-}
-
 std::string canonical_of(const RequestHead& head, const Authentication& claim,
                          std::string_view payload_hash) {
   sigv4::Pairs query;
@@ -295,6 +267,22 @@ Parsed parse_authentication(const RequestHead& head) {
   return std::optional<Authentication>();
 }
 
+tl::expected<PayloadForm, AuthError> payload_form_of(const RequestHead& head, bool required) {
+  const std::string_view text = head.headers.get("x-amz-content-sha256");
+  if (text.empty() && required) {
+    return refuse(AuthFailure::kIncomplete, "Missing required header for this request: x-amz-content-sha256");
+  }
+  if (text.empty() || text == sigv4::kUnsignedPayload) return PayloadForm::kUnsigned;
+  if (text == "STREAMING-AWS4-HMAC-SHA256-PAYLOAD") return PayloadForm::kStreamingSigned;
+  if (text == "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER") return PayloadForm::kStreamingSignedTrailer;
+  if (text == "STREAMING-UNSIGNED-PAYLOAD-TRAILER") return PayloadForm::kStreamingUnsignedTrailer;
+  if (is_lower_hex(text, 64)) return PayloadForm::kHashed;
+  return refuse(AuthFailure::kUnsupported,
+                "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a valid sha256 value or one of "
+                "STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, "
+                "STREAMING-UNSIGNED-PAYLOAD-TRAILER.");
+}
+
 tl::expected<Verified, AuthError> verify(const RequestHead& head, const Authentication& claim,
                                          std::string_view body_sha256, const VerifyOptions& options,
                                          const CredentialLookup& keys, Timestamp now) {
@@ -309,8 +297,11 @@ tl::expected<Verified, AuthError> verify(const RequestHead& head, const Authenti
   Verified out;
   std::string_view payload_hash = body_sha256;
   if (claim.scope.service == "s3") {
-    if (auto ok = read_payload_form(head, claim, out); !ok) return tl::unexpected<AuthError>(ok.error());
+    const auto form = payload_form_of(head, !claim.presigned);
+    if (!form) return tl::unexpected<AuthError>(form.error());
+    out.payload = *form;
     const std::string_view said = head.headers.get("x-amz-content-sha256");
+    if (*form == PayloadForm::kHashed) out.payload_sha256 = said;
     payload_hash = said.empty() ? sigv4::kUnsignedPayload : said;
   }
   const std::string canonical = canonical_of(head, claim, payload_hash);

@@ -82,6 +82,9 @@ enum class PayloadForm {
   kStreamingUnsignedTrailer  // STREAMING-UNSIGNED-PAYLOAD-TRAILER
 };
 
+// What x-amz-content-sha256 says about an S3 body; absent and not `required`: kUnsigned.
+tl::expected<PayloadForm, AuthError> payload_form_of(const RequestHead& head, bool required);
+
 // What is needed to go on verifying chunks after the head.
 struct ChunkSigning {
   std::string signing_key, amz_date, scope_text, seed_signature;
