@@ -63,6 +63,13 @@ class PolicyDocument {
   Decision evaluate(std::string_view action, std::string_view resource, const RequestContext& context,
                     const Principal* principal = nullptr) const;
 
+  // The document for one context that does not change (a connection's): variables replaced by their values,
+  // conditions decided. Evaluating it looks at no context and gives what this one gives with `context`.
+  // `self` is this document: answered as it is if nothing in it depends on the context.
+  static std::shared_ptr<const PolicyDocument> bind(const std::shared_ptr<const PolicyDocument>& self,
+                                                    const RequestContext& context);
+
+  // As it was parsed; empty for a bound document.
   const std::string& text() const;
 
   struct Compiled;  // policy_compiled.h

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,8 @@ class Pattern {
   bool matches(std::string_view text, const RequestContext& context, bool ignore_case = false) const;
   // The text with variables resolved (wildcards as written); false if one is missing.
   bool resolve(const RequestContext& context, std::string& out) const;
+  // The pattern without variables; nullopt if one cannot be resolved, so that it matches nothing.
+  std::optional<Pattern> bind(const RequestContext& context) const;
 
  private:
   struct Variable {

@@ -35,13 +35,16 @@ class ConnectionPolicy {
  public:
   // `name` is the client id (kConnect), the topic (kPublish, kRetainPublish, kReceive) or the filter as the
   // client sent it (kSubscribe; '+' and '#' are plain characters of the resource). An explicit Deny wins.
-  // Does not allocate unless the ARN exceeds 1 KiB or a policy variable stands in the resource of a
-  // statement whose action matches.
-  bool allows(DeviceAction action, std::string_view name) const;
+  // Variables and conditions were decided when it was compiled; does not allocate for ARNs up to 1 KiB.
+  bool allows(DeviceAction action, std::string_view name) const {
+    return decide(action, name) == identity::Decision::kAllow;
+  }
+  // The same, telling an explicit Deny from the absence of an Allow.
+  identity::Decision decide(DeviceAction action, std::string_view name) const;
 
-  // The registered thing this connection is tied to: the one its certificate is attached to exclusively, else
-  // the attached one (or, with nothing attached, the registered one) whose name is the client id. Empty:
-  // none.
+  // The registered thing this connection is tied to, or empty. With a certificate: the thing it is attached
+  // to exclusively, else the attached one whose name is the client id. On a plain listener: the thing whose
+  // name is the client id. Never for HTTPS publish.
   const std::string& thing() const { return thing_; }
   bool thing_is_attached() const { return attached_; }
   bool thing_is_exclusive() const { return exclusive_; }
@@ -49,23 +52,23 @@ class ConnectionPolicy {
   // holds.
   uint64_t generation() const { return generation_; }
 
-  struct Facts;  // variables and condition keys
-  ~ConnectionPolicy();
+  // The policies it was made from, in the order they were found.
+  const std::vector<std::shared_ptr<const identity::PolicyDocument>>& documents() const { return sources_; }
 
  private:
   friend class DeviceAuthorizer;
-  ConnectionPolicy();
+  using Documents = std::vector<std::shared_ptr<const identity::PolicyDocument>>;
+  ConnectionPolicy() = default;
 
   std::string arn_prefix_;  // "arn:aws:iot:<region>:<account>:"
-  std::vector<std::shared_ptr<const identity::PolicyDocument>> documents_;
-  std::unique_ptr<const Facts> facts_;
+  Documents bound_;         // of `sources_`, with this connection's variables put in
   std::string thing_;
   bool attached_ = false, exclusive_ = false;
   uint64_t generation_ = 1;
   // What it was made from, to tell cheaply whether a newer snapshot differs.
-  std::shared_ptr<const Certificate> from_certificate_;
-  std::shared_ptr<const Thing> from_thing_;
-  bool certificate_active_ = false;
+  Documents sources_;
+  std::shared_ptr<const Certificate> certificate_;
+  std::shared_ptr<const Thing> thing_value_;
 };
 using ConnectionPolicyPtr = std::shared_ptr<const ConnectionPolicy>;
 
@@ -84,7 +87,18 @@ class DeviceAuthorizer {
   ConnectionPolicyPtr renew(const state::Snapshot& snapshot, const DeviceConnection& connection,
                             const ConnectionPolicyPtr& held) const;
 
+  // For TestAuthorization: the same, under these documents instead of the attached ones.
+  ConnectionPolicyPtr compile_with(
+      const state::Snapshot& snapshot, const DeviceConnection& connection,
+      std::vector<std::shared_ptr<const identity::PolicyDocument>> documents) const;
+
+  const Tables& tables() const { return tables_; }
+
  private:
+  // Everything but bound_ and generation_.
+  ConnectionPolicy gather(const state::Snapshot& snapshot, const DeviceConnection& connection) const;
+  static void bind(const DeviceConnection& connection, ConnectionPolicy& policy);
+
   Tables tables_;
   AccountScope account_;
 };

@@ -1,0 +1,161 @@
+#include "registry/device_authorizer.h"
+
+#include <array>
+#include <cstring>
+
+#include "registry/connection_context.h"
+#include "registry/policies.h"
+
+namespace fleetward::registry {
+namespace {
+
+constexpr size_t kArnBytesOnStack = 1024;
+
+struct ActionFacts {
+  std::string_view action, resource;
+};
+
+ActionFacts facts_of(DeviceAction action) {
+  switch (action) {
+    case DeviceAction::kConnect:
+      return {"iot:Connect", "client/"};
+    case DeviceAction::kPublish:
+      return {"iot:Publish", "topic/"};
+    case DeviceAction::kRetainPublish:
+      return {"iot:RetainPublish", "topic/"};
+    case DeviceAction::kSubscribe:
+      return {"iot:Subscribe", "topicfilter/"};
+    case DeviceAction::kReceive:
+      return {"iot:Receive", "topic/"};
+  }
+  return {};
+}
+
+class EmptyContext final : public identity::RequestContext {
+ public:
+  std::span<const std::string> find(std::string_view) const override { return {}; }
+};
+
+// The thing of a certificate's connection: the exclusive one, else the attached one called like the client.
+struct Attached {
+  std::string thing;
+  bool exclusive = false;
+};
+Attached attached_thing(const state::Snapshot& snapshot, const Tables& tables,
+                        std::string_view certificate_id, const std::string& client_id) {
+  const auto& map = snapshot.get(tables.principal_things);
+  Attached out;
+  map.visit_prefix(state::key(certificate_id, ""), [&](const auto& entry) {
+    if (entry.value->exclusive) out = {std::string(state::key_tail(entry.key)), true};
+    return false;  // an exclusive attachment is the only one, so the first tells
+  });
+  if (!out.exclusive && client_id.find('\0') == std::string::npos &&
+      map.find(state::key(certificate_id, client_id)) != nullptr) {
+    out.thing = client_id;
+  }
+  return out;
+}
+
+}  // namespace
+
+identity::Decision ConnectionPolicy::decide(DeviceAction action, std::string_view name) const {
+  const ActionFacts facts = facts_of(action);
+  const size_t size = arn_prefix_.size() + facts.resource.size() + name.size();
+  std::array<char, kArnBytesOnStack> stack;
+  std::string heap;
+  char* const begin = size <= stack.size() ? stack.data() : (heap.resize(size), heap.data());
+  char* at = begin;
+  for (const std::string_view part : {std::string_view(arn_prefix_), facts.resource, name}) {
+    if (!part.empty()) std::memcpy(at, part.data(), part.size());
+    at += part.size();
+  }
+  return identity::evaluate_all(bound_, facts.action, {begin, size}, EmptyContext());
+}
+
+DeviceAuthorizer::DeviceAuthorizer(Tables tables, AccountScope account)
+    : tables_(tables), account_(std::move(account)) {}
+
+DeviceStatus DeviceAuthorizer::find_device(const state::Snapshot& snapshot,
+                                           std::string_view certificate_id) const {
+  const Certificate* found = snapshot.get(tables_.certificates).find(certificate_id);
+  if (found == nullptr) return DeviceStatus::kUnknown;
+  return found->status == CertificateStatus::kActive ? DeviceStatus::kActive : DeviceStatus::kNotActive;
+}
+
+ConnectionPolicy DeviceAuthorizer::gather(const state::Snapshot& snapshot,
+                                          const DeviceConnection& connection) const {
+  ConnectionPolicy out;
+  out.arn_prefix_ = account_.arn("iot", "");
+  const bool by_certificate = !connection.certificate_id.empty();
+  if (by_certificate) {
+    const auto* certificate = snapshot.get(tables_.certificates).find_shared(connection.certificate_id);
+    if (certificate == nullptr || (*certificate)->status != CertificateStatus::kActive) return out;
+    out.certificate_ = *certificate;
+  }
+  if (!connection.client_id.empty()) {
+    std::string thing = connection.client_id;
+    if (by_certificate) {
+      Attached attached = attached_thing(snapshot, tables_, connection.certificate_id, connection.client_id);
+      thing = std::move(attached.thing);
+      out.exclusive_ = attached.exclusive;
+      out.attached_ = !thing.empty();
+    }
+    if (const auto* value = snapshot.get(tables_.things).find_shared(thing)) {
+      out.thing_value_ = *value;
+      out.thing_ = std::move(thing);
+    }
+  }
+  if (by_certificate) {
+    for (const auto& policy : effective_policies(snapshot, tables_, connection.certificate_id, out.thing_)) {
+      out.sources_.push_back(policy->in_force().document);
+    }
+  } else if (const Policy* named = snapshot.get(tables_.policies).find(connection.named_policy)) {
+    out.sources_.push_back(named->in_force().document);
+  }
+  return out;
+}
+
+void DeviceAuthorizer::bind(const DeviceConnection& connection, ConnectionPolicy& policy) {
+  const ConnectionContext context(connection, policy.certificate_.get(), policy.thing_value_.get(),
+                                  policy.attached_);
+  policy.bound_.reserve(policy.sources_.size());
+  for (const auto& document : policy.sources_) {
+    policy.bound_.push_back(identity::PolicyDocument::bind(document, context));
+  }
+}
+
+ConnectionPolicyPtr DeviceAuthorizer::compile(const state::Snapshot& snapshot,
+                                              const DeviceConnection& connection) const {
+  auto out = std::make_shared<ConnectionPolicy>(gather(snapshot, connection));
+  bind(connection, *out);
+  return out;
+}
+
+ConnectionPolicyPtr DeviceAuthorizer::renew(const state::Snapshot& snapshot,
+                                            const DeviceConnection& connection,
+                                            const ConnectionPolicyPtr& held) const {
+  if (!connection.certificate_id.empty() &&
+      find_device(snapshot, connection.certificate_id) != DeviceStatus::kActive) {
+    return nullptr;
+  }
+  auto out = std::make_shared<ConnectionPolicy>(gather(snapshot, connection));
+  if (out->certificate_ == held->certificate_ && out->thing_value_ == held->thing_value_ &&
+      out->sources_ == held->sources_ && out->attached_ == held->attached_ &&
+      out->exclusive_ == held->exclusive_) {
+    return held;
+  }
+  bind(connection, *out);
+  out->generation_ = held->generation_ + 1;
+  return out;
+}
+
+ConnectionPolicyPtr DeviceAuthorizer::compile_with(
+    const state::Snapshot& snapshot, const DeviceConnection& connection,
+    std::vector<std::shared_ptr<const identity::PolicyDocument>> documents) const {
+  auto out = std::make_shared<ConnectionPolicy>(gather(snapshot, connection));
+  out->sources_ = std::move(documents);
+  bind(connection, *out);
+  return out;
+}
+
+}  // namespace fleetward::registry

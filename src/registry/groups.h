@@ -1,0 +1,55 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "registry/tables.h"
+
+// Static thing groups, their tree and their members.
+namespace fleetward::registry {
+
+inline constexpr size_t kGroupDepthMax = 7;
+inline constexpr size_t kGroupChildrenMax = 100;
+inline constexpr size_t kGroupsPerThingMax = 10;
+
+// A group of that name with the same parent, description and attributes is answered as it is. kAlreadyExists:
+// it differs; kNotFound: the parent; kLimitExceeded: depth or children.
+Result<ThingGroup> create_group(state::Transaction& change, const Tables& tables, ThingGroup group);
+
+struct GroupUpdate {
+  std::optional<std::string> description;
+  std::optional<Attributes> attributes;
+  bool merge_attributes = false;
+  std::optional<int64_t> expected_version;
+};
+// The new version. kNotFound, kVersionConflict, kLimitExceeded (attributes).
+Result<int64_t> update_group(state::Transaction& change, const Tables& tables, std::string_view name,
+                             const GroupUpdate& update);
+// Drops memberships and policy attachments. An absent group is fine. kInvalidArgument: it has children.
+Status delete_group(state::Transaction& change, const Tables& tables, std::string_view name,
+                    std::optional<int64_t> expected_version);
+
+// Repeating succeeds. kNotFound: thing or group; kLimitExceeded: kGroupsPerThingMax; kInvalidArgument: the
+// thing is in another group of the same tree.
+Status add_thing_to_group(state::Transaction& change, const Tables& tables, std::string_view thing,
+                          std::string_view group, Timestamp now);
+// A thing that is not in the group is fine.
+void remove_thing_from_group(state::Transaction& change, const Tables& tables, std::string_view thing,
+                             std::string_view group);
+
+// From the group's parent up to the root.
+std::vector<std::string> ancestors_of_group(const state::Snapshot& snapshot, const Tables& tables,
+                                            std::string_view group);
+// The group and everything below it.
+std::vector<std::string> subtree_of_group(const state::Snapshot& snapshot, const Tables& tables,
+                                          std::string_view group);
+// In order of name.
+std::vector<std::string> groups_of_thing(const state::Snapshot& snapshot, const Tables& tables,
+                                         std::string_view thing);
+// Those and all their ancestors, each once.
+std::vector<std::string> effective_groups_of_thing(const state::Snapshot& snapshot, const Tables& tables,
+                                                   std::string_view thing);
+
+}  // namespace fleetward::registry
