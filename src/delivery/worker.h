@@ -7,9 +7,9 @@
 #include "core/metrics.h"
 #include "core/random.h"
 #include "core/time.h"
-#include "delivery/sink.h"
 #include "delivery/stream.h"
 #include "identity/authorizer.h"
+#include "lake/sink.h"
 #include "log/log.h"
 #include "state/store.h"
 
@@ -31,7 +31,7 @@ struct WorkerOptions {
 class Worker {
  public:
   Worker(WorkerOptions options, log::Log& log, state::Store& store, const Tables& tables,
-         const identity::Authorizer& authorizer, ObjectSink& sink, const Clock& clock, Random& random,
+         const identity::Authorizer& authorizer, lake::Sink& sink, const Clock& clock, Random& random,
          Logger& logger, Metrics& metrics);
   ~Worker();  // stops
 

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "core/logger.h"
+#include "core/random.h"
+#include "core/time.h"
+#include "delivery/plan.h"
+#include "delivery/probe.h"
+#include "delivery/stream.h"
+#include "delivery/worker.h"
+#include "lake/sink.h"
+#include "log/log.h"
+
+namespace fleetward::delivery {
+
+// May the role store this object now? The reason if not.
+using RoleCheck =
+    std::function<Status(const Stream& stream, const std::string& role_arn, const std::string& object_arn)>;
+
+// What every stream's delivery works with.
+struct DeliveryContext {
+  const WorkerOptions& options;
+  log::Log& log;
+  RoleCheck may_put;
+  lake::Sink& sink;
+  Random& random;
+  Logger& logger;
+  Probe& probe;
+};
+
+inline constexpr Timestamp kNever{std::numeric_limits<int64_t>::max()};
+
+// The delivery of one stream, as a sequence of steps. Its durable state is in the log: the consumer offset
+// "delivery/<id>" and, while an object is under way, the key "delivery/<id>/pending". A new object of this
+// class, after a crash at any point, goes on from there. One thread at a time; reads no clock.
+class StreamDelivery {
+ public:
+  StreamDelivery(const DeliveryContext& context, std::string stream_id);
+
+  // Does what is due, at most one upload, and answers when to call again: the end of an interval or of a
+  // pause, `now` if there is more to do, or kNever (when records arrive). `control_version` is the
+  // snapshot's: a refusal is tried again soon after the control state changed.
+  Timestamp step(const Stream& stream, uint64_t control_version, Timestamp now);
+
+  // What stands to be delivered, for metrics.
+  struct Backlog {
+    enum class State { kIdle, kBuffering, kFailing } state = State::kIdle;
+    uint64_t bytes = 0;  // records not looked at yet are estimated
+    Timestamp oldest;
+  };
+  const Backlog& backlog() const { return backlog_; }
+  // Empty while all goes well.
+  const std::string& last_error() const { return last_error_; }
+
+ private:
+  Status load();
+  Status scan(const Stream& stream);
+  Status write_pending(Pending pending);
+  Timestamp attempt(const Stream& stream, Timestamp now);
+  Status upload(const Stream& stream);
+  Status conclude();
+  Result<std::string> build() const;
+  Timestamp failed(const Stream& stream, const Error& error, Timestamp now);
+  Timestamp log_failed(const Error& error, Timestamp now);
+  void retry_early(const Stream& stream, uint64_t control_version, Timestamp now);
+  void measure();
+
+  const DeliveryContext& context_;
+  const std::string id_;
+  const log::Partition records_;
+  bool loaded_ = false;
+  Buffer buffer_;
+  std::optional<Pending> pending_;
+  uint32_t attempts_ = 0;  // of pending_, by this object
+  Timestamp last_attempt_, next_attempt_;
+  bool refused_ = false;  // by role or store, so that a change of control state may help
+  uint64_t seen_control_version_ = 0;
+  Backlog backlog_;
+  std::string last_error_;
+};
+
+std::string consumer_of(const std::string& stream_id);     // "delivery/<id>"
+std::string pending_key_of(const std::string& stream_id);  // "delivery/<id>/pending"
+// Removes all a deleted stream left in the log.
+void add_removal(log::Batch& batch, const std::string& stream_id);
+
+}  // namespace fleetward::delivery
