@@ -76,8 +76,7 @@ bool IpAddress::parse_endpoint(std::string_view text, IpAddress& address, uint16
 }
 
 Result<CidrSet> CidrSet::parse(const std::vector<std::string>& cidrs) {
-  std::vector<Range> ranges;
-  ranges.reserve(cidrs.size());
+  Ranges v4_ranges, v6_ranges;
   for (const std::string& cidr : cidrs) {
     const size_t slash = cidr.find('/');
     Range range;
@@ -101,28 +100,36 @@ Result<CidrSet> CidrSet::parse(const std::vector<std::string>& cidrs) {
       range.first.bytes[bit / 8] &= static_cast<uint8_t>(~mask);
       range.last.bytes[bit / 8] |= mask;
     }
-    ranges.push_back(range);
+    (v4 ? v4_ranges : v6_ranges).push_back(range);
   }
-  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.first < b.first; });
   CidrSet set;
-  for (const Range& range : ranges) {
-    if (!set.ranges_.empty()) {
-      IpAddress next = set.ranges_.back().last;
-      if (!increment(next)) break;  // the last range reaches the end of the space
-      if (range.first <= next) {
-        set.ranges_.back().last = std::max(set.ranges_.back().last, range.last);
-        continue;
-      }
-    }
-    set.ranges_.push_back(range);
-  }
+  set.v4_ = merge(std::move(v4_ranges));
+  set.v6_ = merge(std::move(v6_ranges));
   return set;
 }
 
+CidrSet::Ranges CidrSet::merge(Ranges ranges) {
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.first < b.first; });
+  Ranges merged;
+  for (const Range& range : ranges) {
+    if (!merged.empty()) {
+      IpAddress next = merged.back().last;
+      if (!increment(next)) break;  // the last range reaches the end of the space
+      if (range.first <= next) {
+        merged.back().last = std::max(merged.back().last, range.last);
+        continue;
+      }
+    }
+    merged.push_back(range);
+  }
+  return merged;
+}
+
 bool CidrSet::contains(const IpAddress& address) const {
-  const auto it = std::upper_bound(ranges_.begin(), ranges_.end(), address,
+  const Ranges& ranges = address.is_v4() ? v4_ : v6_;
+  const auto it = std::upper_bound(ranges.begin(), ranges.end(), address,
                                    [](const IpAddress& a, const Range& range) { return a < range.first; });
-  return it != ranges_.begin() && address <= std::prev(it)->last;
+  return it != ranges.begin() && address <= std::prev(it)->last;
 }
 
 }  // namespace fleetward::detect

@@ -27,7 +27,7 @@ struct IpAddress {
 };
 
 // Addresses covered by a list of CIDRs ("10.0.0.0/8", "2001:db8::/32", a bare address is itself). Kept as
-// sorted, merged ranges: one binary search per question, whatever the list's length.
+// sorted, merged ranges of each family: one binary search per question, whatever the list's length.
 class CidrSet {
  public:
   // kInvalidArgument names the entry that is not a CIDR. Host bits below the prefix are ignored.
@@ -38,7 +38,9 @@ class CidrSet {
   struct Range {
     IpAddress first, last;  // inclusive
   };
-  std::vector<Range> ranges_;
+  using Ranges = std::vector<Range>;
+  static Ranges merge(Ranges ranges);
+  Ranges v4_, v6_;
 };
 
 }  // namespace fleetward::detect

@@ -50,7 +50,7 @@ class ReportWalk {
       return true;
     })
                                      : refuse("the report is not an object");
-    if (!header && (ok || why_.empty())) {
+    if (ok && !header) {
       return reject(Rejection::Code::kMissingHeader, "the report has no header");
     }
     if (!ok) return reject(Rejection::Code::kInvalidPayload, why_);

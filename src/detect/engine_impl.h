@@ -1,0 +1,72 @@
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "detect/engine.h"
+#include "detect/thing_state.h"
+
+namespace fleetward::detect {
+
+// Internal: engine.cc has the events, engine_tick.cc the cloud side.
+struct Engine::Impl {
+  using Thing = internal::Thing;
+  using BehaviorState = internal::BehaviorState;
+  using CloudState = internal::CloudState;
+
+  // Of the event being applied.
+  struct Step {
+    Timestamp time;
+    uint64_t sequence = 0;
+    Effects& effects;
+  };
+
+  explicit Impl(EngineOptions o) : options(o) {}
+
+  // The thing, up to date with the configuration; nullptr if no profile reaches it (or there is no room).
+  Thing* monitored(std::string_view name, Step& step, uint32_t& index);
+  void resolve(uint32_t index, Step& step);
+  PlanPtr plan_of(std::string_view thing);
+  void invalidate_orphans(Thing& thing, Step& step);
+  void mark_changed(uint32_t index, Step& step);
+
+  void apply_report(const Event& event, Step& step);
+  bool is_duplicate(Thing& thing, int64_t report_id);
+  void apply_observation(const Event& event, Step& step);
+
+  void keep(const Thing& thing, const PlanMetric& metric, const ValueView& value, Step& step);
+  void begin_keep(const Thing& thing, Step& step);
+  void end_keep(Step& step);
+  void export_value(const Thing& thing, const PlanMetric& metric, const ValueView& value, ExportClass combine,
+                    uint32_t version, Step& step);
+
+  // Moves the window to the bucket of `bucket_time`, adds, and answers nothing; sums are read by window_sum.
+  void add_to_windows(Thing& thing, const PlanMetric& metric, uint64_t count, int64_t bucket_time_ms);
+  uint64_t window_sum(const Thing& thing, const PlanWindow& window) const;
+  void judge(Thing& thing, const PlanMetric& metric, const ValueView& value, Step& step);
+  void judge_one(Thing& thing, uint32_t behavior, const ValueView& value, bool conforms, Step& step);
+  void emit(ViolationEvent::Type type, Thing& thing, const PlanBehavior& behavior, BehaviorState& state,
+            const ValueView* value, std::string explanation, Step& step);
+
+  void tick_thing(uint32_t index, Step& step);
+  void tick_cloud(Thing& thing, Step& step);
+  void tick_counter(Thing& thing, const PlanMetric& metric, Step& step);
+  void tick_message_size(Thing& thing, const PlanMetric& metric, Step& step);
+  void tick_addresses(Thing& thing, const PlanMetric& metric, Step& step);
+  void disconnect_duration(Thing& thing, const PlanMetric& metric, bool exported, Step& step);
+  void connection_changed(Thing& thing, Step& step);
+  bool invalidate_silent(Thing& thing, Step& step);
+
+  static constexpr size_t kPlansMax = 4096;  // compiled plans that are remembered
+
+  EngineOptions options;
+  ConfigPtr config;
+  std::map<std::vector<uint32_t>, PlanPtr> plans;
+  std::vector<uint32_t> scratch;
+  internal::ThingTable table;
+  EngineCounters counters;
+  Timestamp tick_time;  // of the tick under way
+  uint32_t tick_cursor = 0;
+};
+
+}  // namespace fleetward::detect

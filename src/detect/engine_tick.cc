@@ -1,0 +1,238 @@
+#include <algorithm>
+
+#include "detect/engine_impl.h"
+
+namespace fleetward::detect {
+namespace {
+
+ValueView count_view(uint64_t count) {
+  ValueView view;
+  view.count = count;
+  return view;
+}
+
+uint64_t counter_of(const internal::CloudState& cloud, Builtin metric) {
+  switch (metric) {
+    case Builtin::kNumMessagesSent:
+      return cloud.sent;
+    case Builtin::kNumMessagesReceived:
+      return cloud.received;
+    case Builtin::kNumAuthorizationFailures:
+      return cloud.authorization_failures;
+    case Builtin::kNumConnectionAttempts:
+      return cloud.connection_attempts;
+    default:
+      return cloud.disconnects;
+  }
+}
+
+void add_addresses(internal::CloudState& cloud, const std::vector<IpAddress>& addresses) {
+  for (const IpAddress& address : addresses) {
+    const auto& known = cloud.addresses;
+    if (known.size() >= internal::CloudState::kAddressesMax) return;
+    if (std::find(known.begin(), known.end(), address) == known.end()) cloud.addresses.push_back(address);
+  }
+}
+
+void start_next_period(internal::CloudState& cloud) {
+  cloud.sent = cloud.received = cloud.authorization_failures = cloud.connection_attempts = 0;
+  cloud.disconnects = cloud.bytes_total = cloud.bytes_min = cloud.bytes_max = 0;
+  cloud.active = false;
+  cloud.addresses.clear();
+}
+
+bool is_less(Operator op) {
+  return op == Operator::kLessThan || op == Operator::kLessThanEquals;
+}
+
+}  // namespace
+
+void Engine::Impl::apply_observation(const Event& event, Step& step) {
+  uint32_t index = 0;
+  Thing* thing = monitored(event.thing, step, index);
+  if (thing == nullptr) return;
+  thing->last_event_ms = step.time.ms;
+  if (thing->plan->cloud.empty()) return;
+  ++counters.observations;
+  mark_changed(index, step);
+  if (!thing->cloud) thing->cloud = std::make_unique<CloudState>();
+  CloudState& cloud = *thing->cloud;
+  const Observation& seen = event.observation;
+  if (seen.messages_sent > 0) {
+    cloud.bytes_min =
+        cloud.sent == 0 ? seen.message_bytes_min : std::min(cloud.bytes_min, seen.message_bytes_min);
+    cloud.bytes_max = std::max(cloud.bytes_max, seen.message_bytes_max);
+    cloud.bytes_total += seen.message_bytes_total;
+  }
+  cloud.sent += seen.messages_sent;
+  cloud.received += seen.messages_received;
+  cloud.authorization_failures += seen.authorization_failures;
+  cloud.connection_attempts += seen.connection_attempts;
+  cloud.disconnects += seen.disconnects;
+  add_addresses(cloud, seen.addresses);
+  cloud.active = true;
+  cloud.last_active_ms = step.time.ms;
+  const bool changed = seen.connected != cloud.connected || seen.disconnects > 0;
+  cloud.connected = seen.connected;
+  cloud.tracked = cloud.tracked || seen.connected || seen.disconnects > 0;
+  cloud.disconnected_since_ms = 0;
+  if (!seen.connected) {
+    cloud.disconnected_since_ms = seen.disconnected_since.ms != 0 ? seen.disconnected_since.ms : step.time.ms;
+  }
+  if (changed && cloud.tracked) connection_changed(*thing, step);
+}
+
+void Engine::Impl::connection_changed(Thing& thing, Step& step) {
+  for (const PlanMetric& metric : thing.plan->cloud) {
+    if (metric.builtin->id != Builtin::kDisconnectDuration) continue;
+    begin_keep(thing, step);
+    disconnect_duration(thing, metric, true, step);
+    end_keep(step);
+  }
+}
+
+// Zero while connected, else the seconds since the disconnect.
+void Engine::Impl::disconnect_duration(Thing& thing, const PlanMetric& metric, bool exported, Step& step) {
+  const CloudState& cloud = *thing.cloud;
+  uint64_t seconds = 0;
+  if (!cloud.connected && step.time.ms > cloud.disconnected_since_ms) {
+    seconds = static_cast<uint64_t>(step.time.ms - cloud.disconnected_since_ms) / 1000;
+  }
+  const ValueView value = count_view(seconds);
+  keep(thing, metric, value, step);
+  if (exported) export_value(thing, metric, value, ExportClass::kLatest, 1, step);
+  for (uint32_t b = metric.behaviors_begin; b < metric.behaviors_end; ++b) {
+    const Criteria& criteria = *thing.plan->behaviors[b].behavior->criteria;
+    judge_one(thing, b, value, criteria.conforms_scaled(seconds, options.disconnect_threshold_seconds), step);
+  }
+}
+
+bool Engine::tick(Timestamp time, uint64_t sequence, size_t things_max, Effects& effects) {
+  Impl::Step step{time, sequence, effects};
+  if (impl_->tick_time != time) {
+    impl_->tick_time = time;
+    impl_->tick_cursor = 0;
+  }
+  for (; things_max > 0 && impl_->tick_cursor < impl_->table.slots(); ++impl_->tick_cursor) {
+    if (!impl_->table.used(impl_->tick_cursor)) continue;
+    --things_max;
+    impl_->tick_thing(impl_->tick_cursor, step);
+  }
+  return impl_->tick_cursor >= impl_->table.slots();
+}
+
+void Engine::Impl::tick_thing(uint32_t index, Step& step) {
+  Thing& thing = table.at(index);
+  if (thing.last_tick_ms >= step.time.ms) return;
+  resolve(index, step);
+  const bool connected = thing.cloud && thing.cloud->connected;
+  const bool idle = thing.last_event_ms < (step.time - options.forget).ms && !connected;
+  if ((thing.plan->empty() || idle) && !thing.any_alarm()) {
+    // What this round wrote of the thing is taken back with it.
+    step.effects.forgotten.push_back(thing.name);
+    std::erase(step.effects.changed, index);
+    table.erase(index);
+    return;
+  }
+  bool changed = invalidate_silent(thing, step) || (thing.cloud && thing.cloud->active);
+  const uint64_t judged_before = counters.judgements, points_before = counters.data_points;
+  if (thing.cloud) tick_cloud(thing, step);
+  changed = changed || counters.judgements != judged_before || counters.data_points != points_before;
+  if (!changed) return;  // nothing to remember: another tick of the same time would change nothing either
+  thing.last_tick_ms = step.time.ms;
+  mark_changed(index, step);
+}
+
+bool Engine::Impl::invalidate_silent(Thing& thing, Step& step) {
+  bool any = false;
+  for (size_t b = 0; b < thing.plan->behaviors.size(); ++b) {
+    BehaviorState& state = thing.behaviors[b];
+    if (!state.in_alarm() || state.last_point_ms >= (step.time - options.silence).ms) continue;
+    const std::string days = std::to_string(options.silence.count() / 3'600'000);
+    emit(ViolationEvent::Type::kInvalidated, thing, thing.plan->behaviors[b], state, nullptr,
+         "no value of the metric for more than " + days + " hours", step);
+    state = BehaviorState();
+    any = true;
+  }
+  return any;
+}
+
+void Engine::Impl::tick_cloud(Thing& thing, Step& step) {
+  CloudState& cloud = *thing.cloud;
+  begin_keep(thing, step);
+  for (const PlanMetric& metric : thing.plan->cloud) {
+    switch (metric.builtin->id) {
+      case Builtin::kMessageByteSize:
+        tick_message_size(thing, metric, step);
+        break;
+      case Builtin::kSourceIpAddress:
+        tick_addresses(thing, metric, step);
+        break;
+      case Builtin::kDisconnectDuration:
+        if (cloud.tracked) {
+          constexpr int64_t kHourMs = 3'600'000;
+          const bool hourly = step.time.ms / kHourMs != thing.last_tick_ms / kHourMs;
+          disconnect_duration(thing, metric, hourly, step);
+        }
+        break;
+      default:
+        tick_counter(thing, metric, step);
+    }
+  }
+  end_keep(step);
+  start_next_period(cloud);
+}
+
+// A point, 0 included, while the device was active in the period or is connected; of a window, while it was
+// active in the window.
+void Engine::Impl::tick_counter(Thing& thing, const PlanMetric& metric, Step& step) {
+  const CloudState& cloud = *thing.cloud;
+  const uint64_t count = counter_of(cloud, metric.builtin->id);
+  const bool point = cloud.active || cloud.connected;
+  if (metric.windows_begin != metric.windows_end) {
+    add_to_windows(thing, metric, count, step.time.ms - 1);  // the period ends at the tick, exclusively
+  }
+  if (point) {
+    keep(thing, metric, count_view(count), step);
+    export_value(thing, metric, count_view(count), ExportClass::kSum, 1, step);
+  }
+  for (uint32_t b = metric.behaviors_begin; b < metric.behaviors_end; ++b) {
+    const PlanBehavior& behavior = thing.plan->behaviors[b];
+    ValueView judged = count_view(count);
+    bool has_point = point;
+    if (behavior.window >= 0) {
+      const PlanWindow& window = thing.plan->windows[static_cast<size_t>(behavior.window)];
+      judged.count = window_sum(thing, window);
+      has_point = point || step.time.ms - cloud.last_active_ms < window.width_ms * window.buckets;
+    }
+    if (has_point) judge_one(thing, b, judged, behavior.behavior->criteria->conforms(judged), step);
+  }
+}
+
+// A static threshold looks at each message: the extreme that could break it speaks for all of the period. The
+// value that is kept is the largest message's size.
+void Engine::Impl::tick_message_size(Thing& thing, const PlanMetric& metric, Step& step) {
+  const CloudState& cloud = *thing.cloud;
+  if (cloud.sent == 0) return;
+  keep(thing, metric, count_view(cloud.bytes_max), step);
+  export_value(thing, metric, count_view(cloud.bytes_min), ExportClass::kSizeMin, 1, step);
+  export_value(thing, metric, count_view(cloud.bytes_max), ExportClass::kSizeMax, 1, step);
+  export_value(thing, metric, count_view(cloud.bytes_total), ExportClass::kSizeTotal, 1, step);
+  for (uint32_t b = metric.behaviors_begin; b < metric.behaviors_end; ++b) {
+    const Criteria& criteria = *thing.plan->behaviors[b].behavior->criteria;
+    const ValueView value = count_view(is_less(criteria.op()) ? cloud.bytes_max : cloud.bytes_min);
+    judge_one(thing, b, value, criteria.conforms(value), step);
+  }
+}
+
+void Engine::Impl::tick_addresses(Thing& thing, const PlanMetric& metric, Step& step) {
+  if (thing.cloud->addresses.empty()) return;
+  ValueView value;
+  value.kind = ValueKind::kCidrs;
+  value.addresses = thing.cloud->addresses;
+  keep(thing, metric, value, step);
+  export_value(thing, metric, value, ExportClass::kUnion, 1, step);
+  judge(thing, metric, value, step);
+}
+
+}  // namespace fleetward::detect

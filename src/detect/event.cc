@@ -1,0 +1,93 @@
+#include "detect/event.h"
+
+#include "detect/bytes.h"
+
+namespace fleetward::detect {
+namespace {
+
+constexpr uint8_t kEventVersion = 1;
+
+void head(Event::Kind kind, Timestamp time, std::string& out) {
+  out.push_back(static_cast<char>(kEventVersion));
+  out.push_back(static_cast<char>(kind));
+  bytes::put_varint(out, static_cast<uint64_t>(time.ms));
+}
+
+Timestamp time_in(bytes::Reader& in) {
+  return {static_cast<int64_t>(in.varint())};
+}
+
+void read_observation(bytes::Reader& in, Observation& out) {
+  out.from = time_in(in);
+  out.messages_sent = in.varint();
+  out.messages_received = in.varint();
+  out.message_bytes_total = in.varint();
+  out.message_bytes_min = in.varint();
+  out.message_bytes_max = in.varint();
+  out.authorization_failures = in.varint();
+  out.connection_attempts = in.varint();
+  out.disconnects = in.varint();
+  out.connected = in.u8() != 0;
+  out.disconnected_since = time_in(in);
+  out.addresses.resize(in.count(16));
+  for (IpAddress& address : out.addresses) {
+    std::memcpy(address.bytes.data(), in.take(16).data(), 16);
+  }
+}
+
+}  // namespace
+
+void encode_report_event(std::string_view thing, Timestamp received, const Report& report, std::string& out) {
+  head(Event::Kind::kReport, received, out);
+  bytes::put_string(out, thing);
+  encode_report(report, out);
+}
+
+void encode_observation_event(std::string_view thing, const Observation& o, std::string& out) {
+  head(Event::Kind::kObservation, o.to, out);
+  bytes::put_string(out, thing);
+  bytes::put_varint(out, static_cast<uint64_t>(o.from.ms));
+  for (const uint64_t value :
+       {o.messages_sent, o.messages_received, o.message_bytes_total, o.message_bytes_min, o.message_bytes_max,
+        o.authorization_failures, o.connection_attempts, o.disconnects}) {
+    bytes::put_varint(out, value);
+  }
+  out.push_back(o.connected ? 1 : 0);
+  bytes::put_varint(out, static_cast<uint64_t>(o.disconnected_since.ms));
+  bytes::put_varint(out, o.addresses.size());
+  for (const IpAddress& address : o.addresses) {
+    out.append(reinterpret_cast<const char*>(address.bytes.data()), 16);
+  }
+}
+
+void encode_tick_event(Timestamp time, std::string& out) {
+  head(Event::Kind::kTick, time, out);
+}
+
+Status decode_event(std::string_view bytes, Event& out) {
+  bytes::Reader in{bytes};
+  if (in.u8() != kEventVersion) return fail(ErrorCode::kCorrupt, "a stored event of an unknown version");
+  const uint8_t kind = in.u8();
+  out.kind = static_cast<Event::Kind>(kind);
+  out.time = time_in(in);
+  out.thing.clear();
+  switch (out.kind) {
+    case Event::Kind::kTick:
+      break;
+    case Event::Kind::kReport:
+      out.thing = in.string();
+      if (!in.ok) break;
+      return decode_report(in.rest, out.report);
+    case Event::Kind::kObservation:
+      out.thing = in.string();
+      read_observation(in, out.observation);
+      out.observation.to = out.time;
+      break;
+    default:
+      in.ok = false;
+  }
+  if (!in.ok || !in.rest.empty()) return fail(ErrorCode::kCorrupt, "a stored event does not parse");
+  return {};
+}
+
+}  // namespace fleetward::detect

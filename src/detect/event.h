@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+#include "core/time.h"
+#include "detect/address.h"
+#include "detect/report.h"
+
+// What happens to things, and its binary form: the records of the log stream "events".
+namespace fleetward::detect {
+
+// What the broker saw of one thing (or of an unregistered device, by its client id) in a stretch of time.
+struct Observation {
+  Timestamp from, to;
+  uint64_t messages_sent = 0, messages_received = 0;
+  // Of payloads sent; meaningful if messages_sent is not 0.
+  uint64_t message_bytes_total = 0, message_bytes_min = 0, message_bytes_max = 0;
+  uint64_t authorization_failures = 0;
+  uint64_t connection_attempts = 0;
+  uint64_t disconnects = 0;
+  bool connected = false;        // at `to`
+  Timestamp disconnected_since;  // 0 while connected or unknown
+  std::vector<IpAddress> addresses;
+};
+
+struct Event {
+  enum class Kind : uint8_t { kReport = 1, kObservation = 2, kTick = 3 } kind = Kind::kTick;
+  // Receipt of a report, end of an observation, boundary of a tick.
+  Timestamp time;
+  std::string thing;  // empty for a tick
+  Report report;      // kReport
+  Observation observation;
+};
+
+void encode_report_event(std::string_view thing, Timestamp received, const Report& report, std::string& out);
+void encode_observation_event(std::string_view thing, const Observation& observation, std::string& out);
+void encode_tick_event(Timestamp time, std::string& out);
+// Fills `out`, keeping its memory. kCorrupt; then `out` is not to be used.
+Status decode_event(std::string_view bytes, Event& out);
+
+}  // namespace fleetward::detect

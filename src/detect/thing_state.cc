@@ -1,0 +1,254 @@
+#include "detect/thing_state.h"
+
+#include <xxhash.h>
+
+#include "detect/bytes.h"
+
+namespace fleetward::detect::internal {
+namespace {
+
+constexpr uint8_t kStateVersion = 1;
+
+uint64_t hash_of(std::string_view name) {
+  return XXH3_64bits(name.data(), name.size());
+}
+
+void put_ms(std::string& out, int64_t ms) {
+  bytes::put_varint(out, static_cast<uint64_t>(ms));
+}
+int64_t ms_in(bytes::Reader& in) {
+  return static_cast<int64_t>(in.varint());
+}
+
+void encode_cloud(const CloudState& cloud, std::string& out) {
+  for (const uint64_t value :
+       {cloud.sent, cloud.received, cloud.authorization_failures, cloud.connection_attempts,
+        cloud.disconnects, cloud.bytes_total, cloud.bytes_min, cloud.bytes_max}) {
+    bytes::put_varint(out, value);
+  }
+  put_ms(out, cloud.last_active_ms);
+  put_ms(out, cloud.disconnected_since_ms);
+  out.push_back(
+      static_cast<char>((cloud.active ? 1 : 0) | (cloud.connected ? 2 : 0) | (cloud.tracked ? 4 : 0)));
+  bytes::put_varint(out, cloud.addresses.size());
+  for (const IpAddress& address : cloud.addresses) {
+    out.append(reinterpret_cast<const char*>(address.bytes.data()), 16);
+  }
+}
+
+void decode_cloud(bytes::Reader& in, CloudState& cloud) {
+  for (uint64_t* value :
+       {&cloud.sent, &cloud.received, &cloud.authorization_failures, &cloud.connection_attempts,
+        &cloud.disconnects, &cloud.bytes_total, &cloud.bytes_min, &cloud.bytes_max}) {
+    *value = in.varint();
+  }
+  cloud.last_active_ms = ms_in(in);
+  cloud.disconnected_since_ms = ms_in(in);
+  const uint8_t flags = in.u8();
+  cloud.active = (flags & 1) != 0;
+  cloud.connected = (flags & 2) != 0;
+  cloud.tracked = (flags & 4) != 0;
+  cloud.addresses.resize(in.count(16));
+  for (IpAddress& address : cloud.addresses) {
+    std::memcpy(address.bytes.data(), in.take(16).data(), 16);
+  }
+}
+
+void encode_behaviors(const Thing& thing, std::string& out) {
+  const size_t all = thing.plan ? thing.plan->behaviors.size() : 0;
+  size_t used = 0;
+  for (size_t i = 0; i < all; ++i) used += thing.behaviors[i].last_point_ms != 0 ? 1 : 0;
+  bytes::put_varint(out, used);
+  for (size_t i = 0; i < all; ++i) {
+    const BehaviorState& state = thing.behaviors[i];
+    if (state.last_point_ms == 0) continue;
+    bytes::put_u64(out, thing.plan->behaviors[i].key);
+    put_ms(out, state.last_point_ms);
+    put_ms(out, state.started_ms);
+    out.push_back(static_cast<char>(state.violating_run));
+    out.push_back(static_cast<char>(state.clear_run));
+    if (!state.in_alarm()) continue;
+    bytes::put_u64(out, state.violation[0]);
+    bytes::put_u64(out, state.violation[1]);
+  }
+}
+
+void decode_behaviors(bytes::Reader& in, Thing& thing) {
+  for (size_t left = in.count(12); in.ok && left > 0; --left) {
+    const uint64_t key = in.u64();
+    BehaviorState state;
+    state.last_point_ms = ms_in(in);
+    state.started_ms = ms_in(in);
+    state.violating_run = in.u8();
+    state.clear_run = in.u8();
+    if (state.in_alarm()) {
+      state.violation[0] = in.u64();
+      state.violation[1] = in.u64();
+    }
+    if (!in.ok) return;
+    const auto& behaviors = thing.plan->behaviors;
+    size_t i = 0;
+    while (i < behaviors.size() && behaviors[i].key != key) ++i;
+    if (i < behaviors.size()) {
+      thing.behaviors[i] = state;
+    } else if (state.in_alarm()) {
+      if (!thing.orphans) thing.orphans = std::make_unique<std::vector<Orphan>>();
+      thing.orphans->push_back({state.violation, state.started_ms});
+    }
+  }
+}
+
+void encode_windows(const Thing& thing, std::string& out) {
+  const size_t all = thing.plan ? thing.plan->windows.size() : 0;
+  bytes::put_varint(out, all);
+  for (size_t i = 0; i < all; ++i) {
+    const PlanWindow& window = thing.plan->windows[i];
+    bytes::put_u64(out, window.key);
+    bytes::put_varint(out, window.buckets);
+    for (uint32_t c = 0; c <= window.buckets; ++c) bytes::put_varint(out, thing.cells[window.offset + c]);
+  }
+}
+
+void decode_windows(bytes::Reader& in, Thing& thing) {
+  for (size_t left = in.count(10); in.ok && left > 0; --left) {
+    const uint64_t key = in.u64();
+    const uint64_t buckets = in.varint();
+    if (buckets > PlanWindow::kBucketsMax) in.ok = false;
+    if (!in.ok) return;
+    uint64_t values[PlanWindow::kBucketsMax + 1] = {};
+    for (uint64_t c = 0; c <= buckets; ++c) values[c] = in.varint();
+    for (const PlanWindow& window : thing.plan->windows) {
+      if (window.key != key || window.buckets != buckets) continue;
+      for (uint64_t c = 0; c <= buckets; ++c) thing.cells[window.offset + c] = values[c];
+    }
+  }
+}
+
+}  // namespace
+
+bool Thing::any_alarm() const {
+  if (orphans && !orphans->empty()) return true;
+  const size_t all = plan ? plan->behaviors.size() : 0;
+  for (size_t i = 0; i < all; ++i) {
+    if (behaviors[i].in_alarm()) return true;
+  }
+  return false;
+}
+
+size_t Thing::memory_bytes() const {
+  size_t total = sizeof(Thing) + (name.capacity() > 15 ? name.capacity() + 1 : 0);
+  if (plan) total += plan->behaviors.size() * sizeof(BehaviorState) + plan->cells * sizeof(uint64_t);
+  if (cloud) total += sizeof(CloudState) + cloud->addresses.capacity() * sizeof(IpAddress);
+  if (orphans) total += sizeof(*orphans) + orphans->capacity() * sizeof(Orphan);
+  return total;
+}
+
+void encode_thing(const Thing& thing, std::string& out) {
+  out.push_back(static_cast<char>(kStateVersion));
+  put_ms(out, thing.last_report_ms);
+  put_ms(out, thing.last_event_ms);
+  put_ms(out, thing.last_tick_ms);
+  bytes::put_varint(out, thing.same_time_reports);
+  out.push_back(static_cast<char>(thing.next_report_id));
+  for (const int64_t id : thing.report_ids) bytes::put_varint(out, static_cast<uint64_t>(id));
+  out.push_back(thing.cloud ? 1 : 0);
+  if (thing.cloud) encode_cloud(*thing.cloud, out);
+  encode_behaviors(thing, out);
+  encode_windows(thing, out);
+  bytes::put_varint(out, thing.orphans ? thing.orphans->size() : 0);
+  if (!thing.orphans) return;
+  for (const Orphan& orphan : *thing.orphans) {
+    bytes::put_u64(out, orphan.violation[0]);
+    bytes::put_u64(out, orphan.violation[1]);
+    put_ms(out, orphan.started_ms);
+  }
+}
+
+Status decode_thing(std::string_view bytes, Thing& thing) {
+  bytes::Reader in{bytes};
+  if (in.u8() != kStateVersion) return fail(ErrorCode::kCorrupt, "state of a thing of an unknown version");
+  thing.last_report_ms = ms_in(in);
+  thing.last_event_ms = ms_in(in);
+  thing.last_tick_ms = ms_in(in);
+  thing.same_time_reports = static_cast<uint32_t>(in.varint());
+  thing.next_report_id = in.u8() % Thing::kReportIdsRemembered;
+  for (int64_t& id : thing.report_ids) id = ms_in(in);
+  if (in.u8() != 0) {
+    thing.cloud = std::make_unique<CloudState>();
+    decode_cloud(in, *thing.cloud);
+  }
+  decode_behaviors(in, thing);
+  decode_windows(in, thing);
+  for (size_t left = in.count(17); in.ok && left > 0; --left) {
+    if (!thing.orphans) thing.orphans = std::make_unique<std::vector<Orphan>>();
+    Orphan orphan;
+    orphan.violation[0] = in.u64();
+    orphan.violation[1] = in.u64();
+    orphan.started_ms = ms_in(in);
+    thing.orphans->push_back(orphan);
+  }
+  if (!in.ok || !in.rest.empty()) return fail(ErrorCode::kCorrupt, "state of a thing does not parse");
+  return {};
+}
+
+uint32_t ThingTable::find(std::string_view name) const {
+  if (buckets_.empty()) return kNone;
+  const uint64_t hash = hash_of(name);
+  const size_t mask = buckets_.size() - 1;
+  for (size_t i = hash & mask; buckets_[i] != 0; i = (i + 1) & mask) {
+    if (buckets_[i] >> 32 != hash >> 32) continue;
+    const auto index = static_cast<uint32_t>(buckets_[i]) - 1;
+    if (slab_[index].name == name) return index;
+  }
+  return kNone;
+}
+
+uint32_t ThingTable::insert(std::string_view name) {
+  if ((size_ + 1) * 4 > buckets_.size() * 3) grow();
+  uint32_t index = 0;
+  if (!free_.empty()) {
+    index = free_.back();
+    free_.pop_back();
+  } else {
+    index = static_cast<uint32_t>(slab_.size());
+    slab_.emplace_back();
+  }
+  slab_[index].name = name;
+  place(hash_of(name), index);
+  ++size_;
+  return index;
+}
+
+void ThingTable::place(uint64_t hash, uint32_t index) {
+  const size_t mask = buckets_.size() - 1;
+  size_t i = hash & mask;
+  while (buckets_[i] != 0) i = (i + 1) & mask;
+  buckets_[i] = (hash >> 32 << 32) | (index + 1);
+}
+
+void ThingTable::grow() {
+  buckets_.assign(std::max<size_t>(16, buckets_.size() * 2), 0);
+  for (uint32_t index = 0; index < slab_.size(); ++index) {
+    if (used(index)) place(hash_of(slab_[index].name), index);
+  }
+}
+
+void ThingTable::erase(uint32_t index) {
+  const size_t mask = buckets_.size() - 1;
+  size_t hole = hash_of(slab_[index].name) & mask;
+  while (static_cast<uint32_t>(buckets_[hole]) != index + 1) hole = (hole + 1) & mask;
+  // Move later entries of the run back, so that no gap hides them.
+  for (size_t i = (hole + 1) & mask; buckets_[i] != 0; i = (i + 1) & mask) {
+    const auto other = static_cast<uint32_t>(buckets_[i]) - 1;
+    const size_t home = hash_of(slab_[other].name) & mask;
+    if (((i - home) & mask) < ((i - hole) & mask)) continue;
+    buckets_[hole] = buckets_[i];
+    hole = i;
+  }
+  buckets_[hole] = 0;
+  slab_[index] = Thing();
+  free_.push_back(index);
+  --size_;
+}
+
+}  // namespace fleetward::detect::internal
