@@ -26,8 +26,9 @@ class Server {
   // Drains: refuses new work, finishes what is in flight (at most server.drain), then ends every thread.
   void stop();
 
+  struct Parts;  // server_parts.h
+
  private:
-  struct Parts;
   explicit Server(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };
