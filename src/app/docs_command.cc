@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include <CLI/CLI.hpp>
@@ -38,7 +39,7 @@ Result<std::string> operations_page() {
 
 Result<std::string> page(const std::string& name) {
   if (name == "configuration") return configuration_reference();
-  if (name == "metrics") return detect::metrics_reference();
+  if (name == "metrics") return detect::metrics_reference_markdown();
   return operations_page();
 }
 
