@@ -60,10 +60,21 @@ const std::string& action_role(const Action& action);
 // The resource as far as it is known without a message: the text of its template.
 const std::string& action_resource(const Action& action);
 
-// Reads one {"firehose": {...}} of a rule. kInvalidArgument: not one action, a missing or bad member (named);
-// kUnimplemented: an action of AWS that this release does not have (named); kMalformed: a ${...} that does
-// not parse (field named).
-Result<Action> parse_action(const json::object& wire, const TemplateContext& context);
+// A republish topic of a template's text: a leading "$$" stands for '$'.
+std::string_view republish_topic(std::string_view text);
+// May rules publish to it? kInvalidArgument with a phrase such as "is a topic with a wildcard".
+Status check_republish_topic(std::string_view topic);
+
+// Why a rule was refused, told apart for the edge: SqlParseException or InvalidRequestException. The message
+// names the member or the place in the statement.
+struct RuleRejection {
+  bool sql = false;  // the statement, or a ${...} of an action
+  Error error;
+};
+
+// Reads one {"firehose": {...}} of a rule: exactly one action, with every member known and good. An action of
+// AWS that this release does not have is refused by name.
+tl::expected<Action, RuleRejection> parse_action(const json::object& wire, const TemplateContext& context);
 json::object to_json(const Action& action);
 
 }  // namespace fleetward::rules

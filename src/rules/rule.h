@@ -25,15 +25,8 @@ struct Rule {
   Timestamp created;
   std::vector<Action> actions;
   std::optional<Action> error_action;
-  json::value tags;  // array of {Key, Value}; null if none
 
   std::shared_ptr<const Plan> plan;
-};
-
-// Why a rule was refused, told apart for the edge: SqlParseException or InvalidRequestException.
-struct RuleRejection {
-  bool sql = false;
-  Error error;
 };
 
 // 1..128 of [a-zA-Z0-9_].
