@@ -1,0 +1,336 @@
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/basic_parser.hpp>
+
+#include "core/encoding.h"
+#include "http/server_impl.h"
+#include "http/spool.h"
+#include "http/wire.h"
+
+namespace fleetward::http {
+namespace {
+
+constexpr size_t kReadBytes = 64 * 1024;
+constexpr Duration kLingerTime{2'000};  // for a client to read the answer to an unread body
+constexpr uint64_t kLingerBytes = uint64_t{4} << 20;
+constexpr size_t kHeaderFieldsMax = 200;
+
+}  // namespace
+
+// Turns bytes into a RequestHead and hands the body on.
+class RequestParser final : public beast::http::basic_parser<true> {
+ public:
+  RequestHead head;
+  std::optional<BodySpool> spool;  // set once the body is wanted
+  uint64_t body_bytes_max = 0;
+  int version = 11;
+  Status refused;     // why `head` is not acceptable
+  bool over = false;  // more body than body_bytes_max
+  Status disk;
+
+ private:
+  using string_view = beast::string_view;
+  void on_request_impl(beast::http::verb, string_view method, string_view target, int v,
+                       error_code&) override {
+    head.method.assign(method.data(), method.size());
+    version = v;
+    refused = http::parse_target({target.data(), target.size()}, head);
+  }
+  void on_response_impl(int, string_view, int, error_code&) override {}
+  void on_field_impl(beast::http::field, string_view name, string_view value, error_code& ec) override {
+    if (is_header_done()) return;  // a trailer of the transfer coding: nobody asked for it
+    if (head.headers.all().size() == kHeaderFieldsMax) {
+      ec = beast::http::error::header_limit;
+      return;
+    }
+    head.headers.add({name.data(), name.size()}, {value.data(), value.size()});
+  }
+  void on_header_impl(error_code&) override {}
+  void on_body_init_impl(const boost::optional<uint64_t>&, error_code&) override {}
+  size_t take(string_view body, error_code& ec) {
+    if (spool->size() + body.size() > body_bytes_max) {
+      over = true;
+      ec = beast::http::error::body_limit;
+      return 0;
+    }
+    if (disk = spool->append({body.data(), body.size()}); !disk) ec = beast::http::error::body_limit;
+    return body.size();
+  }
+  size_t on_body_impl(string_view body, error_code& ec) override { return take(body, ec); }
+  void on_chunk_header_impl(uint64_t, string_view, error_code&) override {}
+  size_t on_chunk_body_impl(uint64_t, string_view body, error_code& ec) override { return take(body, ec); }
+  void on_finish_impl(error_code&) override {}
+};
+
+asio::awaitable<bool> Server::Impl::Connection::read_more(Duration timeout) {
+  buffer_.resize(kReadBytes);
+  error_code ec;
+  size_t n = 0;
+  stream_.expires_after(timeout);
+  if (tls_) {
+    n = co_await tls_->async_read_some(asio::buffer(buffer_), asio::redirect_error(asio::use_awaitable, ec));
+  } else {
+    n = co_await stream_.async_read_some(asio::buffer(buffer_),
+                                         asio::redirect_error(asio::use_awaitable, ec));
+  }
+  if (ec) co_return false;
+  input_.append(buffer_, 0, n);
+  co_return true;
+}
+
+asio::awaitable<bool> Server::Impl::Connection::write(std::string_view bytes) {
+  error_code ec;
+  stream_.expires_after(server_.options.read_timeout);
+  const auto buffer = asio::buffer(bytes.data(), bytes.size());
+  if (tls_) {
+    co_await asio::async_write(*tls_, buffer, asio::redirect_error(asio::use_awaitable, ec));
+  } else {
+    co_await asio::async_write(stream_, buffer, asio::redirect_error(asio::use_awaitable, ec));
+  }
+  co_return !ec;
+}
+
+asio::awaitable<bool> Server::Impl::Connection::handshake() {
+  error_code ec;
+  stream_.expires_after(server_.options.read_timeout);
+  const std::string hello = std::move(input_);
+  input_.clear();
+  co_await tls_->async_handshake(asio::ssl::stream_base::server, asio::buffer(hello),
+                                 asio::redirect_error(asio::use_awaitable, ec));
+  if (ec) {
+    server_.failed_handshakes.Increment();
+    co_return false;
+  }
+  X509* certificate = SSL_get0_peer_certificate(tls_->native_handle());
+  if (certificate == nullptr) co_return true;
+  // Whether the certificate is known is the registry's to say; its time is the transport's.
+  if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0 ||
+      X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
+    server_.failed_handshakes.Increment();
+    server_.logger.info("client_certificate_refused", {{"peer", peer_}, {"reason", "outside its validity"}});
+    co_return false;
+  }
+  unsigned char* der = nullptr;
+  const int length = i2d_X509(certificate, &der);
+  if (length > 0) {
+    const Digest256 digest = sha256({reinterpret_cast<const char*>(der), static_cast<size_t>(length)});
+    certificate_id_ = to_hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
+    OPENSSL_free(der);
+  }
+  co_return true;
+}
+
+// False: closed, timed out, or answered with what is wrong.
+asio::awaitable<bool> Server::Impl::Connection::read_head(RequestParser& parser) {
+  parser.header_limit(static_cast<uint32_t>(server_.options.header_bytes_max));
+  parser.body_limit(boost::none);  // bounded by RequestParser::body_bytes_max
+  if (input_.empty()) {
+    idle_ = true;
+    const bool got = !server_.stopping && co_await read_more(server_.options.idle_timeout);
+    idle_ = false;
+    if (!got) co_return false;
+  }
+  // One deadline for the whole head: a client that drips bytes does not renew it.
+  const auto deadline = std::chrono::steady_clock::now() + server_.options.read_timeout;
+  for (;;) {
+    error_code ec;
+    const size_t used = parser.put(asio::buffer(input_), ec);
+    input_.erase(0, used);
+    if (!ec && parser.is_header_done()) co_return true;
+    if (ec && ec != beast::http::error::need_more) {
+      const bool large = ec == beast::http::error::header_limit;
+      co_await bad_request(large ? 431 : 400, ec.message());
+      co_return false;
+    }
+    if (!ec && !input_.empty()) continue;
+    const auto left = std::chrono::duration_cast<Duration>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) co_return false;
+    if (!co_await read_more(left)) co_return false;
+  }
+}
+
+asio::awaitable<Server::Impl::Connection::Got> Server::Impl::Connection::read_body(RequestParser& parser) {
+  while (!parser.is_done()) {
+    error_code ec;
+    size_t used = 0;
+    if (!input_.empty()) used = parser.put(asio::buffer(input_), ec);
+    input_.erase(0, used);
+    if (parser.over) co_return Got::kTooLarge;
+    if (!parser.disk) co_return Got::kNoDisk;
+    if (parser.is_done()) break;
+    if (ec && ec != beast::http::error::need_more) co_return Got::kBroken;
+    if (!ec && used > 0 && !input_.empty()) continue;
+    if (input_.size() > server_.options.header_bytes_max) co_return Got::kBroken;  // an endless chunk line
+    if (!co_await read_more(server_.options.read_timeout)) co_return Got::kBroken;
+  }
+  co_return Got::kWhole;
+}
+
+asio::awaitable<void> Server::Impl::Connection::bad_request(int status, std::string_view reason) {
+  server_.bad_requests.Increment();
+  server_.logger.info("http_request_refused", {{"peer", peer_}, {"reason", reason}});
+  Response response;
+  response.status = status;
+  response.headers.add("Content-Type", "text/plain");
+  response.body = std::string(reason) + "\n";
+  unread_body_ = true;
+  co_await respond(std::move(response), false, false);
+}
+
+// From a complete head to the answer; sets unread_body_ if the connection cannot go on.
+asio::awaitable<Response> Server::Impl::Connection::answer(RequestParser& parser) {
+  RequestHead& head = parser.head;
+  Handler& handler = *server_.handler;
+  parser.body_bytes_max = server_.options.body_bytes_max;
+  if (auto refused = handler.before_body(head, parser.body_bytes_max)) {
+    unread_body_ = !parser.is_done();
+    co_return std::move(*refused);
+  }
+  if (head.content_length > parser.body_bytes_max) {
+    unread_body_ = true;
+    co_return handler.refusal(head, Refusal::kBodyTooLarge);
+  }
+  if (!parser.is_done() && head.headers.has("expect") && input_.empty()) {
+    if (!co_await write("HTTP/1.1 100 Continue\r\n\r\n")) {
+      unread_body_ = true;
+      co_return Response{};
+    }
+  }
+  parser.spool.emplace(server_.options.spool_directory, server_.options.memory_body_max);
+  const Got got = co_await read_body(parser);
+  if (got != Got::kWhole) {
+    unread_body_ = true;
+    if (got == Got::kTooLarge) co_return handler.refusal(head, Refusal::kBodyTooLarge);
+    if (got == Got::kNoDisk) {
+      server_.logger.warn("request_body_not_kept", {{"reason", parser.disk.error().message}});
+      co_return handler.refusal(head, Refusal::kOverloaded);
+    }
+    Response broken;
+    broken.status = 400;
+    broken.body = "the body did not arrive\n";
+    co_return broken;
+  }
+  if (server_.waiting.fetch_add(1) >= server_.options.worker_queue_max) {
+    server_.waiting.fetch_sub(1);
+    server_.overloaded.Increment();
+    co_return handler.refusal(head, Refusal::kOverloaded);
+  }
+  Request request;
+  static_cast<RequestHead&>(request) = head;
+  request.body = parser.spool->finish();
+  Response response;
+  co_await server_.on_worker([&] {
+    server_.waiting.fetch_sub(1);
+    try {
+      response = handler.handle(std::move(request));
+    } catch (const std::exception& e) {
+      server_.logger.error("handler_threw", {{"reason", e.what()}});
+      response = handler.refusal(head, Refusal::kFailed);
+    }
+  });
+  co_return response;
+}
+
+asio::awaitable<bool> Server::Impl::Connection::one_request() {
+  RequestParser parser;
+  if (!co_await read_head(parser)) co_return false;
+  server_.requests.Increment();
+  if (!parser.refused) {
+    co_await bad_request(400, parser.refused.error().message);
+    co_return false;
+  }
+  if (parser.version != 10 && parser.version != 11) {
+    co_await bad_request(505, "only HTTP/1.1 is spoken here");
+    co_return false;
+  }
+  if (parser.head.headers.has("upgrade") && parser.upgrade()) {
+    co_await bad_request(501, "no upgrade is possible here");
+    co_return false;
+  }
+  parser.head.tls = tls_.has_value();
+  parser.head.peer_address = peer_;
+  parser.head.client_certificate_id = certificate_id_;
+  if (const auto length = parser.content_length()) parser.head.content_length = *length;
+  const bool head_request = parser.head.method == "HEAD";
+  Response response = co_await answer(parser);
+  const bool keep_alive = parser.keep_alive() && !unread_body_ && !server_.stopping;
+  const bool sent = co_await respond(std::move(response), head_request, keep_alive);
+  co_return sent&& keep_alive;
+}
+
+asio::awaitable<bool> Server::Impl::Connection::respond(Response response, bool head_request,
+                                                        bool keep_alive) {
+  const bool streamed = static_cast<bool>(response.source);
+  const bool announced = streamed || (response.body.empty() && head_request);
+  const uint64_t length = announced ? response.source_length : response.body.size();
+  std::string out = response_head(response, length, keep_alive, server_.clock.now());
+  const bool with_body = !head_request && status_has_body(response.status);
+  if (with_body && !streamed) out += response.body;
+  if (!co_await write(out)) co_return false;
+  if (with_body && streamed) co_return co_await stream_body(response);
+  co_return true;
+}
+
+// The next piece is asked for only after the one before has left: a slow client slows its source down.
+asio::awaitable<bool> Server::Impl::Connection::stream_body(Response& response) {
+  uint64_t left = response.source_length;
+  while (left > 0) {
+    Result<std::string> piece;
+    co_await server_.on_worker([&] {
+      try {
+        piece = response.source();
+      } catch (const std::exception& e) {
+        piece = fail(ErrorCode::kInternal, e.what());
+      }
+    });
+    // The head is gone: all that is left to tell the client is a connection that ends too early.
+    if (!piece || piece->empty() || piece->size() > left) {
+      server_.logger.warn("response_cut_short",
+                          {{"peer", peer_}, {"reason", piece ? "wrong length" : piece.error().message}});
+      cut();
+      co_return false;
+    }
+    left -= piece->size();
+    if (!co_await write(*piece)) co_return false;
+  }
+  co_return true;
+}
+
+// A client still sending a body that nobody reads would lose our answer to a reset: read on for a while.
+asio::awaitable<void> Server::Impl::Connection::linger() {
+  if (!tls_) {
+    error_code ignored;
+    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+  }
+  uint64_t bytes = 0;
+  const auto deadline = std::chrono::steady_clock::now() + kLingerTime;
+  while (bytes < kLingerBytes && std::chrono::steady_clock::now() < deadline) {
+    input_.clear();
+    if (!co_await read_more(kLingerTime)) break;
+    bytes += input_.size();
+  }
+}
+
+asio::awaitable<void> Server::Impl::Connection::shut_down() {
+  error_code ec;
+  if (tls_ && stream_.socket().is_open()) {
+    stream_.expires_after(kLingerTime);
+    co_await tls_->async_shutdown(asio::redirect_error(asio::use_awaitable, ec));
+  }
+  stream_.socket().shutdown(tcp::socket::shutdown_both, ec);
+  stream_.close();
+}
+
+asio::awaitable<void> Server::Impl::Connection::serve() {
+  const bool ready = !tls_ || co_await handshake();
+  if (ready) {
+    while (co_await one_request()) {
+    }
+    if (unread_body_) co_await linger();
+  }
+  co_await shut_down();
+}
+
+}  // namespace fleetward::http

@@ -1,0 +1,253 @@
+#include "http/server.h"
+
+#include <openssl/ssl.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+
+#include "http/server_impl.h"
+
+namespace fleetward::http {
+namespace {
+
+int select_http11(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* in,
+                  unsigned int in_length, void*) {
+  static const unsigned char kOffer[] = "\x08http/1.1";
+  unsigned char* chosen = nullptr;
+  const int found = SSL_select_next_proto(&chosen, out_length, kOffer, sizeof kOffer - 1, in, in_length);
+  *out = chosen;
+  return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+std::string address_text(const asio::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+  }
+  return address.to_string();
+}
+
+Result<tcp::endpoint> parse_endpoint(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return fail(ErrorCode::kInvalidArgument, text + " is not address:port");
+  std::string host = text.substr(0, colon);
+  if (host.size() > 1 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  error_code ec;
+  const auto address = asio::ip::make_address(host, ec);
+  const std::string port = text.substr(colon + 1);
+  const bool digits =
+      !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
+  if (ec || !digits || std::stoi(port) > 65535) {
+    return fail(ErrorCode::kInvalidArgument, text + " is not address:port");
+  }
+  return tcp::endpoint(address, static_cast<uint16_t>(std::stoi(port)));
+}
+
+}  // namespace
+
+Server::Impl::Impl(ServerOptions o, std::shared_ptr<Handler> h, Logger& l, Metrics& m)
+    : options(std::move(o)),
+      handler(std::move(h)),
+      logger(l),
+      open_connections(m.gauge("fleetward_http_connections", "Open connections of the API's HTTP server.")),
+      refused_connections(
+          m.counter("fleetward_http_connections_refused_total", "Accepted over connections_max.")),
+      overloaded(m.counter("fleetward_http_overloaded_total", "Requests answered 503: no worker was free.")),
+      bad_requests(m.counter("fleetward_http_bad_requests_total", "Requests that are not HTTP.")),
+      failed_handshakes(m.counter("fleetward_http_tls_failures_total", "TLS handshakes that failed.")),
+      requests(m.counter("fleetward_http_requests_total", "Requests whose head arrived.")),
+      workers(static_cast<size_t>(options.worker_threads)) {
+  for (int i = 0; i < options.io_threads; ++i) {
+    threads.emplace_back([this] { io->run(); });
+  }
+}
+
+Server::Impl::~Impl() {
+  stop(Duration{0});
+}
+
+asio::awaitable<void> Server::Impl::on_worker(std::function<void()> task) {
+  return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+      [this](auto resume, std::function<void()> run) {
+        auto executor = asio::get_associated_executor(resume, io->get_executor());
+        asio::post(workers, [run = std::move(run), resume = std::move(resume), executor]() mutable {
+          run();
+          asio::post(executor, std::move(resume));
+        });
+      },
+      asio::use_awaitable, std::move(task));
+}
+
+Result<std::shared_ptr<asio::ssl::context>> Server::Impl::context_of(const TlsFiles& files) {
+  const std::lock_guard lock(mutex);
+  auto& context = contexts[files.certificate_chain_pem];
+  if (context) return context;
+  auto made = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
+  error_code ec;
+  made->use_certificate_chain_file(files.certificate_chain_pem, ec);
+  if (!ec) made->use_private_key_file(files.private_key_pem, asio::ssl::context::pem, ec);
+  if (ec) {
+    return fail(ErrorCode::kInvalidArgument, "cannot use the certificate " + files.certificate_chain_pem +
+                                                 " with the key " + files.private_key_pem + ": " +
+                                                 ec.message());
+  }
+  SSL_CTX* native = made->native_handle();
+  SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
+  // A resumed session would carry a certificate nobody has shown again.
+  SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(native, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_num_tickets(native, 0);
+  SSL_CTX_set_alpn_select_cb(native, select_http11, nullptr);
+  // Any certificate is taken whose key the client proves to hold: devices may register self-signed ones.
+  SSL_CTX_set_verify(native, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+  context = std::move(made);
+  return context;
+}
+
+void Server::Impl::start(tcp::socket socket, std::string peer, std::string prefix,
+                         std::shared_ptr<asio::ssl::context> tls) {
+  std::shared_ptr<Connection> connection;
+  {
+    const std::lock_guard lock(mutex);
+    if (stopping || connections.size() >= options.connections_max) {
+      refused_connections.Increment();
+      return;  // the socket closes
+    }
+    error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    connection = std::make_shared<Connection>(*this, std::move(socket), std::move(peer), std::move(prefix),
+                                              std::move(tls));
+    connections.emplace(connection.get(), connection);
+    open_connections.Set(static_cast<double>(connections.size()));
+  }
+  asio::co_spawn(
+      connection->executor(), [connection] { return connection->serve(); },
+      [this, connection](const std::exception_ptr& thrown) {
+        if (thrown) {
+          try {
+            std::rethrow_exception(thrown);
+          } catch (const std::exception& e) {
+            logger.error("http_connection_failed", {{"reason", e.what()}});
+          }
+        }
+        const std::lock_guard lock(mutex);
+        connections.erase(connection.get());
+        open_connections.Set(static_cast<double>(connections.size()));
+        changed.notify_all();
+      });
+}
+
+asio::awaitable<void> Server::Impl::accept_loop(std::shared_ptr<tcp::acceptor> acceptor,
+                                                std::shared_ptr<asio::ssl::context> tls) {
+  while (!stopping) {
+    error_code ec;
+    tcp::socket socket = co_await acceptor->async_accept(asio::make_strand(*io),
+                                                         asio::redirect_error(asio::use_awaitable, ec));
+    if (ec == asio::error::operation_aborted || stopping) break;
+    if (ec) {  // out of descriptors: others have to end first
+      logger.warn("accept_failed", {{"reason", ec.message()}});
+      asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(100));
+      co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+      continue;
+    }
+    const auto peer = socket.remote_endpoint(ec);
+    if (!ec) start(std::move(socket), address_text(peer.address()), {}, tls);
+  }
+}
+
+void Server::Impl::stop(Duration grace) {
+  if (stopping.exchange(true) && threads.empty()) return;
+  for (const auto& acceptor : acceptors) {
+    asio::post(acceptor->get_executor(), [acceptor] {
+      error_code ignored;
+      acceptor->close(ignored);
+    });
+  }
+  const auto each = [this](void (Connection::*action)()) {  // under the mutex
+    for (const auto& [key, weak] : connections) {
+      if (auto connection = weak.lock()) {
+        asio::post(connection->executor(), [connection, action] { (connection.get()->*action)(); });
+      }
+    }
+  };
+  {
+    std::unique_lock lock(mutex);
+    each(&Connection::close_if_idle);
+    const auto empty = [this] { return connections.empty(); };
+    if (!changed.wait_for(lock, grace, empty)) {
+      each(&Connection::cut);
+      changed.wait_for(lock, std::chrono::seconds(1), empty);
+    }
+  }
+  workers.join();
+  work.reset();
+  io->stop();
+  for (std::thread& thread : threads) thread.join();
+  threads.clear();
+  io.reset();  // what is left of coroutines goes while we are whole
+}
+
+Server::Server(ServerOptions options, std::shared_ptr<Handler> handler, Logger& logger, Metrics& metrics)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(handler), logger, metrics)) {}
+
+Server::~Server() = default;
+
+Result<std::string> Server::listen(const std::string& address, const TlsFiles* tls) {
+  const auto endpoint = parse_endpoint(address);
+  if (!endpoint) return fail(endpoint.error());
+  std::shared_ptr<asio::ssl::context> context;
+  if (tls != nullptr) {
+    auto made = impl_->context_of(*tls);
+    if (!made) return fail(made.error());
+    context = std::move(*made);
+  }
+  error_code ec;
+  auto acceptor = std::make_shared<tcp::acceptor>(asio::make_strand(*impl_->io));
+  acceptor->open(endpoint->protocol(), ec);
+  if (!ec) acceptor->set_option(tcp::acceptor::reuse_address(true), ec);
+  if (!ec) acceptor->bind(*endpoint, ec);
+  if (!ec) acceptor->listen(asio::socket_base::max_listen_connections, ec);
+  if (ec == asio::error::address_in_use) return fail(ErrorCode::kConflict, address + " is in use");
+  if (ec == asio::error::access_denied) {
+    return fail(ErrorCode::kPermissionDenied, address + ": this process may not bind the port");
+  }
+  if (ec) return fail(ErrorCode::kInvalidArgument, address + ": " + ec.message());
+  const auto local = acceptor->local_endpoint(ec);
+  impl_->acceptors.push_back(acceptor);
+  asio::co_spawn(acceptor->get_executor(), impl_->accept_loop(acceptor, context), asio::detached);
+  const std::string host = local.address().to_string();
+  return (local.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(local.port());
+}
+
+void Server::adopt(int socket_descriptor, const std::string& peer_address, std::string prefix,
+                   const TlsFiles* tls) {
+  std::shared_ptr<asio::ssl::context> context;
+  if (tls != nullptr) {
+    auto made = impl_->context_of(*tls);
+    if (!made) {
+      impl_->logger.warn("adopted_connection_refused", {{"reason", made.error().message}});
+      ::close(socket_descriptor);
+      return;
+    }
+    context = std::move(*made);
+  }
+  sockaddr_storage local{};
+  socklen_t length = sizeof local;
+  const bool v6 = ::getsockname(socket_descriptor, reinterpret_cast<sockaddr*>(&local), &length) == 0 &&
+                  local.ss_family == AF_INET6;
+  tcp::socket socket(asio::make_strand(*impl_->io));
+  error_code ec;
+  socket.assign(v6 ? tcp::v6() : tcp::v4(), socket_descriptor, ec);
+  if (ec) {
+    ::close(socket_descriptor);
+    return;
+  }
+  impl_->start(std::move(socket), peer_address, std::move(prefix), std::move(context));
+}
+
+void Server::stop(Duration grace) {
+  impl_->stop(grace);
+}
+
+}  // namespace fleetward::http

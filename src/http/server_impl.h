@@ -1,0 +1,124 @@
+#pragma once
+
+// Inside of the server: server.cc accepts and stops, connection.cc serves one connection. The only two
+// translation units that include Asio and Beast.
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+
+#include "http/server.h"
+
+namespace fleetward::http {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+class RequestParser;
+
+struct Server::Impl {
+  class Connection;
+
+  ServerOptions options;
+  std::shared_ptr<Handler> handler;
+  Logger& logger;
+  SystemClock clock;
+
+  prometheus::Gauge& open_connections;
+  prometheus::Counter& refused_connections;
+  prometheus::Counter& overloaded;
+  prometheus::Counter& bad_requests;
+  prometheus::Counter& failed_handshakes;
+  prometheus::Counter& requests;
+
+  std::unique_ptr<asio::io_context> io = std::make_unique<asio::io_context>();
+  asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(*io);
+  asio::thread_pool workers;
+  std::vector<std::thread> threads;
+  std::vector<std::shared_ptr<tcp::acceptor>> acceptors;
+  std::atomic<bool> stopping{false};
+  std::atomic<size_t> waiting{0};
+
+  std::mutex mutex;  // guards what follows
+  std::condition_variable changed;
+  std::map<Connection*, std::weak_ptr<Connection>> connections;
+  std::map<std::string, std::shared_ptr<asio::ssl::context>> contexts;  // by certificate path
+
+  Impl(ServerOptions o, std::shared_ptr<Handler> h, Logger& l, Metrics& m);
+  ~Impl();
+  Result<std::shared_ptr<asio::ssl::context>> context_of(const TlsFiles& files);
+  asio::awaitable<void> accept_loop(std::shared_ptr<tcp::acceptor> acceptor,
+                                    std::shared_ptr<asio::ssl::context> tls);
+  void start(tcp::socket socket, std::string peer, std::string prefix,
+             std::shared_ptr<asio::ssl::context> tls);
+  void stop(Duration grace);
+
+  // Runs `work` on a worker, resumes the coroutine on its own executor. Never refused: bounds are checked
+  // where requests enter.
+  asio::awaitable<void> on_worker(std::function<void()> task);
+};
+
+class Server::Impl::Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(Impl& server, tcp::socket socket, std::string peer, std::string prefix,
+             std::shared_ptr<asio::ssl::context> tls)
+      : server_(server),
+        stream_(std::move(socket)),
+        context_(std::move(tls)),
+        peer_(std::move(peer)),
+        input_(std::move(prefix)) {
+    if (context_) tls_.emplace(stream_, *context_);
+  }
+
+  asio::awaitable<void> serve();
+  auto executor() { return stream_.get_executor(); }
+  // On the connection's executor.
+  void close_if_idle() {
+    if (idle_) stream_.cancel();
+  }
+  void cut() { stream_.close(); }
+
+ private:
+  asio::awaitable<bool> handshake();
+  asio::awaitable<bool> read_more(Duration timeout);
+  asio::awaitable<bool> write(std::string_view bytes);
+  asio::awaitable<bool> read_head(RequestParser& parser);
+  enum class Got { kWhole, kTooLarge, kBroken, kNoDisk };
+  asio::awaitable<Got> read_body(RequestParser& parser);
+  asio::awaitable<bool> one_request();
+  asio::awaitable<Response> answer(RequestParser& parser);
+  asio::awaitable<bool> respond(Response response, bool head_request, bool keep_alive);
+  asio::awaitable<bool> stream_body(Response& response);
+  asio::awaitable<void> bad_request(int status, std::string_view reason);
+  asio::awaitable<void> linger();
+  asio::awaitable<void> shut_down();
+
+  Impl& server_;
+  beast::tcp_stream stream_;
+  std::shared_ptr<asio::ssl::context> context_;
+  std::optional<asio::ssl::stream<beast::tcp_stream&>> tls_;
+  std::string peer_;
+  std::string certificate_id_;
+  std::string input_;  // received, not yet parsed
+  std::string buffer_;
+  bool idle_ = false;
+  bool unread_body_ = false;
+};
+
+}  // namespace fleetward::http
