@@ -38,6 +38,7 @@ struct ViolationUpdate {
 struct RetainedValues {
   std::string_view thing;
   Timestamp time;
+  uint64_t sequence = 0;      // of the event
   size_t begin = 0, end = 0;  // in Effects::retained_bytes
 };
 

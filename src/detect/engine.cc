@@ -80,6 +80,10 @@ void Engine::apply(const Event& event, uint64_t sequence, Effects& effects) {
   if (event.kind == Event::Kind::kObservation) impl_->apply_observation(event, step);
 }
 
+void Engine::prefetch(std::string_view thing) const {
+  impl_->table.prefetch(thing);
+}
+
 PlanPtr Engine::Impl::plan_of(std::string_view thing) {
   scratch.clear();
   config->profiles_of(thing, scratch);
@@ -105,7 +109,7 @@ Engine::Impl::Thing* Engine::Impl::monitored(std::string_view name, Step& step, 
     index = table.insert(name);
     Thing& thing = table.at(index);
     thing.config_version = config->version;
-    move_to_plan(thing, std::move(plan), [](const PlanBehavior&, const BehaviorState&) {});
+    move_to_plan(thing, std::move(plan), [](const PlanBehavior&, const Alarm&) {});
     return &thing;
   }
   resolve(index, step);
@@ -117,7 +121,7 @@ Engine::Impl::Thing* Engine::Impl::monitored(std::string_view name, Step& step, 
 
 void Engine::Impl::resolve(uint32_t index, Step& step) {
   Thing& thing = table.at(index);
-  if (thing.orphans) {
+  if (thing.orphaned) {
     mark_changed(index, step);
     invalidate_orphans(thing, step);
   }
@@ -127,25 +131,30 @@ void Engine::Impl::resolve(uint32_t index, Step& step) {
   if (plan == thing.plan) return;
   mark_changed(index, step);
   const PlanPtr old = thing.plan;  // `lost` reads it
-  move_to_plan(thing, std::move(plan), [&](const PlanBehavior& behavior, const BehaviorState& state) {
-    BehaviorState copy = state;
-    emit(ViolationEvent::Type::kInvalidated, thing, behavior, copy, nullptr,
+  move_to_plan(thing, std::move(plan), [&](const PlanBehavior& behavior, const Alarm& alarm) {
+    emit(ViolationEvent::Type::kInvalidated, thing, behavior, alarm, nullptr,
          "the behavior no longer applies to the device", step);
   });
 }
 
 void Engine::Impl::invalidate_orphans(Thing& thing, Step& step) {
-  for (const internal::Orphan& orphan : *thing.orphans) {
+  const auto& known = thing.plan->behaviors;
+  std::erase_if(*thing.alarms, [&](const Alarm& alarm) {
+    const bool there = std::any_of(known.begin(), known.end(), [&](const PlanBehavior& behavior) {
+      return behavior.key == alarm.behavior_key;
+    });
+    if (there) return false;
     ViolationEvent event;
     event.type = ViolationEvent::Type::kInvalidated;
     event.time = step.time;
-    event.started = {orphan.started_ms};
-    event.violation_id = violation_text(orphan.violation);
+    event.started = {alarm.started_ms};
+    event.violation_id = violation_text(alarm.violation);
     event.thing = thing.name;
     event.explanation = "the behavior no longer applies to the device";
     step.effects.events.push_back(std::move(event));
-  }
-  thing.orphans.reset();
+    return true;
+  });
+  thing.orphaned = false;
 }
 
 void Engine::Impl::mark_changed(uint32_t index, Step& step) {
@@ -205,7 +214,7 @@ void Engine::Impl::apply_report(const Event& event, Step& step) {
 
 void Engine::Impl::begin_keep(const Thing& thing, Step& step) {
   const size_t at = step.effects.retained_bytes.size();
-  step.effects.retained.push_back({thing.name, step.time, at, at});
+  step.effects.retained.push_back({thing.name, step.time, step.sequence, at, at});
 }
 
 void Engine::Impl::end_keep(Step& step) {
@@ -274,40 +283,42 @@ void Engine::Impl::judge_one(Thing& thing, uint32_t index, const ValueView& valu
   BehaviorState& state = thing.behaviors[index];
   state.last_point_ms = step.time.ms;
   ++counters.judgements;
-  if (!state.in_alarm()) {
+  if (!state.in_alarm) {
     if (conforms) {
       state.violating_run = 0;
     } else if (++state.violating_run >= criteria.to_alarm()) {
-      state.started_ms = step.time.ms;
       const std::string identity = thing.name + '\0' + behavior.profile->name + '\0' +
                                    behavior.behavior->name + '\0' + std::to_string(step.time.ms) + '\0' +
                                    std::to_string(step.sequence);
       const XXH128_hash_t hash = XXH3_128bits(identity.data(), identity.size());
-      state.violation = {hash.high64, hash.low64};
-      emit(ViolationEvent::Type::kInAlarm, thing, behavior, state, &value,
+      const Alarm alarm{behavior.key, step.time.ms, {hash.high64, hash.low64}};
+      emit(ViolationEvent::Type::kInAlarm, thing, behavior, alarm, &value,
            explain(value, behavior, false, state.violating_run, criteria.to_alarm()), step);
+      thing.open_alarm(alarm);
+      state.in_alarm = true;
       state.violating_run = state.clear_run = 0;
     }
     return;
   }
   if (!conforms) {
     state.clear_run = 0;
-    step.effects.updates.push_back({violation_text(state.violation), step.time, Value::copy(value)});
+    step.effects.updates.push_back(
+        {violation_text(thing.alarm(behavior.key).violation), step.time, Value::copy(value)});
   } else if (++state.clear_run >= criteria.to_clear()) {
-    emit(ViolationEvent::Type::kCleared, thing, behavior, state, &value,
+    emit(ViolationEvent::Type::kCleared, thing, behavior, thing.take_alarm(behavior.key), &value,
          explain(value, behavior, true, state.clear_run, criteria.to_clear()), step);
-    state.started_ms = 0;
+    state.in_alarm = false;
     state.violating_run = state.clear_run = 0;
   }
 }
 
 void Engine::Impl::emit(ViolationEvent::Type type, Thing& thing, const PlanBehavior& behavior,
-                        BehaviorState& state, const ValueView* value, std::string explanation, Step& step) {
+                        const Alarm& alarm, const ValueView* value, std::string explanation, Step& step) {
   ViolationEvent event;
   event.type = type;
   event.time = step.time;
-  event.started = {state.started_ms};
-  event.violation_id = violation_text(state.violation);
+  event.started = {alarm.started_ms};
+  event.violation_id = violation_text(alarm.violation);
   event.thing = thing.name;
   event.profile = behavior.profile;
   event.behavior = behavior.behavior;
@@ -327,7 +338,7 @@ void Engine::encode_thing(uint32_t index, std::string& out) const {
 Status Engine::restore_thing(std::string_view name, std::string_view bytes) {
   if (name.empty()) return fail(ErrorCode::kCorrupt, "state of a thing without a name");
   internal::Thing thing;
-  move_to_plan(thing, impl_->plan_of(name), [](const PlanBehavior&, const internal::BehaviorState&) {});
+  move_to_plan(thing, impl_->plan_of(name), [](const PlanBehavior&, const internal::Alarm&) {});
   if (auto ok = internal::decode_thing(bytes, thing); !ok) return ok;
   uint32_t index = impl_->table.find(name);
   if (index == ThingTable::kNone) index = impl_->table.insert(name);

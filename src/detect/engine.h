@@ -48,6 +48,9 @@ class Engine {
   // violation ids unique. Adds to `effects`.
   void apply(const Event& event, uint64_t sequence, Effects& effects);
 
+  // A hint that the thing's next event comes soon (while its report is still to be decoded, say).
+  void prefetch(std::string_view thing) const;
+
   // The tick of `time` (a multiple of EngineOptions::tick), for at most `things_max` things that have not had
   // it yet; true when there are none left. Call again with the same arguments until then. After a crash in
   // between, the things whose state was written are not ticked twice.

@@ -12,6 +12,7 @@ namespace fleetward::detect {
 struct Engine::Impl {
   using Thing = internal::Thing;
   using BehaviorState = internal::BehaviorState;
+  using Alarm = internal::Alarm;
   using CloudState = internal::CloudState;
 
   // Of the event being applied.
@@ -45,7 +46,7 @@ struct Engine::Impl {
   uint64_t window_sum(const Thing& thing, const PlanWindow& window) const;
   void judge(Thing& thing, const PlanMetric& metric, const ValueView& value, Step& step);
   void judge_one(Thing& thing, uint32_t behavior, const ValueView& value, bool conforms, Step& step);
-  void emit(ViolationEvent::Type type, Thing& thing, const PlanBehavior& behavior, BehaviorState& state,
+  void emit(ViolationEvent::Type type, Thing& thing, const PlanBehavior& behavior, const Alarm& alarm,
             const ValueView* value, std::string explanation, Step& step);
 
   void tick_thing(uint32_t index, Step& step);

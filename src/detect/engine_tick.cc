@@ -147,9 +147,10 @@ bool Engine::Impl::invalidate_silent(Thing& thing, Step& step) {
   bool any = false;
   for (size_t b = 0; b < thing.plan->behaviors.size(); ++b) {
     BehaviorState& state = thing.behaviors[b];
-    if (!state.in_alarm() || state.last_point_ms >= (step.time - options.silence).ms) continue;
+    if (!state.in_alarm || state.last_point_ms >= (step.time - options.silence).ms) continue;
     const std::string days = std::to_string(options.silence.count() / 3'600'000);
-    emit(ViolationEvent::Type::kInvalidated, thing, thing.plan->behaviors[b], state, nullptr,
+    emit(ViolationEvent::Type::kInvalidated, thing, thing.plan->behaviors[b],
+         thing.take_alarm(thing.plan->behaviors[b].key), nullptr,
          "no value of the metric for more than " + days + " hours", step);
     state = BehaviorState();
     any = true;

@@ -64,6 +64,14 @@ void encode_tick_event(Timestamp time, std::string& out) {
   head(Event::Kind::kTick, time, out);
 }
 
+std::string_view peek_thing(std::string_view bytes) {
+  bytes::Reader in{bytes};
+  in.take(2);
+  in.varint();
+  const std::string_view thing = in.string();
+  return in.ok ? thing : std::string_view();
+}
+
 Status decode_event(std::string_view bytes, Event& out) {
   bytes::Reader in{bytes};
   if (in.u8() != kEventVersion) return fail(ErrorCode::kCorrupt, "a stored event of an unknown version");

@@ -39,6 +39,8 @@ struct Event {
 void encode_report_event(std::string_view thing, Timestamp received, const Report& report, std::string& out);
 void encode_observation_event(std::string_view thing, const Observation& observation, std::string& out);
 void encode_tick_event(Timestamp time, std::string& out);
+// The thing an encoded event is about; empty for a tick or for bytes that are none.
+std::string_view peek_thing(std::string_view bytes);
 // Fills `out`, keeping its memory. kCorrupt; then `out` is not to be used.
 Status decode_event(std::string_view bytes, Event& out);
 

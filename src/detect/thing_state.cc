@@ -1,5 +1,7 @@
 #include "detect/thing_state.h"
 
+#include <algorithm>
+
 #include <xxhash.h>
 
 #include "detect/bytes.h"
@@ -64,37 +66,46 @@ void encode_behaviors(const Thing& thing, std::string& out) {
     if (state.last_point_ms == 0) continue;
     bytes::put_u64(out, thing.plan->behaviors[i].key);
     put_ms(out, state.last_point_ms);
-    put_ms(out, state.started_ms);
     out.push_back(static_cast<char>(state.violating_run));
     out.push_back(static_cast<char>(state.clear_run));
-    if (!state.in_alarm()) continue;
-    bytes::put_u64(out, state.violation[0]);
-    bytes::put_u64(out, state.violation[1]);
+  }
+  bytes::put_varint(out, thing.alarms ? thing.alarms->size() : 0);
+  if (!thing.alarms) return;
+  for (const Alarm& alarm : *thing.alarms) {
+    bytes::put_u64(out, alarm.behavior_key);
+    put_ms(out, alarm.started_ms);
+    bytes::put_u64(out, alarm.violation[0]);
+    bytes::put_u64(out, alarm.violation[1]);
   }
 }
 
+BehaviorState* find_behavior(Thing& thing, uint64_t key) {
+  for (size_t i = 0; i < thing.plan->behaviors.size(); ++i) {
+    if (thing.plan->behaviors[i].key == key) return &thing.behaviors[i];
+  }
+  return nullptr;
+}
+
 void decode_behaviors(bytes::Reader& in, Thing& thing) {
-  for (size_t left = in.count(12); in.ok && left > 0; --left) {
-    const uint64_t key = in.u64();
+  for (size_t left = in.count(11); in.ok && left > 0; --left) {
+    BehaviorState* known = find_behavior(thing, in.u64());
     BehaviorState state;
     state.last_point_ms = ms_in(in);
-    state.started_ms = ms_in(in);
     state.violating_run = in.u8();
     state.clear_run = in.u8();
-    if (state.in_alarm()) {
-      state.violation[0] = in.u64();
-      state.violation[1] = in.u64();
-    }
+    if (in.ok && known != nullptr) *known = state;
+  }
+  for (size_t left = in.count(25); in.ok && left > 0; --left) {
+    Alarm alarm;
+    alarm.behavior_key = in.u64();
+    alarm.started_ms = ms_in(in);
+    alarm.violation[0] = in.u64();
+    alarm.violation[1] = in.u64();
     if (!in.ok) return;
-    const auto& behaviors = thing.plan->behaviors;
-    size_t i = 0;
-    while (i < behaviors.size() && behaviors[i].key != key) ++i;
-    if (i < behaviors.size()) {
-      thing.behaviors[i] = state;
-    } else if (state.in_alarm()) {
-      if (!thing.orphans) thing.orphans = std::make_unique<std::vector<Orphan>>();
-      thing.orphans->push_back({state.violation, state.started_ms});
-    }
+    BehaviorState* known = find_behavior(thing, alarm.behavior_key);
+    if (known != nullptr) known->in_alarm = true;
+    thing.orphaned = thing.orphaned || known == nullptr;
+    thing.open_alarm(alarm);
   }
 }
 
@@ -126,20 +137,28 @@ void decode_windows(bytes::Reader& in, Thing& thing) {
 
 }  // namespace
 
-bool Thing::any_alarm() const {
-  if (orphans && !orphans->empty()) return true;
-  const size_t all = plan ? plan->behaviors.size() : 0;
-  for (size_t i = 0; i < all; ++i) {
-    if (behaviors[i].in_alarm()) return true;
-  }
-  return false;
+void Thing::open_alarm(const Alarm& alarm) {
+  if (!alarms) alarms = std::make_unique<std::vector<Alarm>>();
+  alarms->push_back(alarm);
+}
+
+const Alarm& Thing::alarm(uint64_t behavior_key) const {
+  return *std::find_if(alarms->begin(), alarms->end(),
+                       [&](const Alarm& alarm) { return alarm.behavior_key == behavior_key; });
+}
+
+Alarm Thing::take_alarm(uint64_t behavior_key) {
+  const Alarm taken = alarm(behavior_key);
+  std::erase_if(*alarms, [&](const Alarm& other) { return other.behavior_key == behavior_key; });
+  if (alarms->empty()) alarms.reset();
+  return taken;
 }
 
 size_t Thing::memory_bytes() const {
   size_t total = sizeof(Thing) + (name.capacity() > 15 ? name.capacity() + 1 : 0);
   if (plan) total += plan->behaviors.size() * sizeof(BehaviorState) + plan->cells * sizeof(uint64_t);
   if (cloud) total += sizeof(CloudState) + cloud->addresses.capacity() * sizeof(IpAddress);
-  if (orphans) total += sizeof(*orphans) + orphans->capacity() * sizeof(Orphan);
+  if (alarms) total += sizeof(*alarms) + alarms->capacity() * sizeof(Alarm);
   return total;
 }
 
@@ -155,13 +174,6 @@ void encode_thing(const Thing& thing, std::string& out) {
   if (thing.cloud) encode_cloud(*thing.cloud, out);
   encode_behaviors(thing, out);
   encode_windows(thing, out);
-  bytes::put_varint(out, thing.orphans ? thing.orphans->size() : 0);
-  if (!thing.orphans) return;
-  for (const Orphan& orphan : *thing.orphans) {
-    bytes::put_u64(out, orphan.violation[0]);
-    bytes::put_u64(out, orphan.violation[1]);
-    put_ms(out, orphan.started_ms);
-  }
 }
 
 Status decode_thing(std::string_view bytes, Thing& thing) {
@@ -179,14 +191,6 @@ Status decode_thing(std::string_view bytes, Thing& thing) {
   }
   decode_behaviors(in, thing);
   decode_windows(in, thing);
-  for (size_t left = in.count(17); in.ok && left > 0; --left) {
-    if (!thing.orphans) thing.orphans = std::make_unique<std::vector<Orphan>>();
-    Orphan orphan;
-    orphan.violation[0] = in.u64();
-    orphan.violation[1] = in.u64();
-    orphan.started_ms = ms_in(in);
-    thing.orphans->push_back(orphan);
-  }
   if (!in.ok || !in.rest.empty()) return fail(ErrorCode::kCorrupt, "state of a thing does not parse");
   return {};
 }
@@ -198,9 +202,17 @@ uint32_t ThingTable::find(std::string_view name) const {
   for (size_t i = hash & mask; buckets_[i] != 0; i = (i + 1) & mask) {
     if (buckets_[i] >> 32 != hash >> 32) continue;
     const auto index = static_cast<uint32_t>(buckets_[i]) - 1;
-    if (slab_[index].name == name) return index;
+    if (at(index).name == name) return index;
   }
   return kNone;
+}
+
+void ThingTable::prefetch(std::string_view name) const {
+  if (buckets_.empty()) return;
+  const uint64_t bucket = buckets_[hash_of(name) & (buckets_.size() - 1)];
+  if (bucket == 0) return;
+  const auto* thing = reinterpret_cast<const char*>(&at(static_cast<uint32_t>(bucket) - 1));
+  for (size_t line = 0; line < sizeof(Thing); line += 64) __builtin_prefetch(thing + line, 1);
 }
 
 uint32_t ThingTable::insert(std::string_view name) {
@@ -210,10 +222,10 @@ uint32_t ThingTable::insert(std::string_view name) {
     index = free_.back();
     free_.pop_back();
   } else {
-    index = static_cast<uint32_t>(slab_.size());
-    slab_.emplace_back();
+    index = slots_++;
+    if (index % kChunk == 0) slab_.push_back(std::make_unique<Thing[]>(kChunk));
   }
-  slab_[index].name = name;
+  at(index).name = name;
   place(hash_of(name), index);
   ++size_;
   return index;
@@ -228,25 +240,25 @@ void ThingTable::place(uint64_t hash, uint32_t index) {
 
 void ThingTable::grow() {
   buckets_.assign(std::max<size_t>(16, buckets_.size() * 2), 0);
-  for (uint32_t index = 0; index < slab_.size(); ++index) {
-    if (used(index)) place(hash_of(slab_[index].name), index);
+  for (uint32_t index = 0; index < slots_; ++index) {
+    if (used(index)) place(hash_of(at(index).name), index);
   }
 }
 
 void ThingTable::erase(uint32_t index) {
   const size_t mask = buckets_.size() - 1;
-  size_t hole = hash_of(slab_[index].name) & mask;
+  size_t hole = hash_of(at(index).name) & mask;
   while (static_cast<uint32_t>(buckets_[hole]) != index + 1) hole = (hole + 1) & mask;
   // Move later entries of the run back, so that no gap hides them.
   for (size_t i = (hole + 1) & mask; buckets_[i] != 0; i = (i + 1) & mask) {
     const auto other = static_cast<uint32_t>(buckets_[i]) - 1;
-    const size_t home = hash_of(slab_[other].name) & mask;
+    const size_t home = hash_of(at(other).name) & mask;
     if (((i - home) & mask) < ((i - hole) & mask)) continue;
     buckets_[hole] = buckets_[i];
     hole = i;
   }
   buckets_[hole] = 0;
-  slab_[index] = Thing();
+  at(index) = Thing();
   free_.push_back(index);
   --size_;
 }

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,14 +14,19 @@
 // Internal to the engine: what is remembered of one thing, and the table of all of them.
 namespace fleetward::detect::internal {
 
+// Small, because every report reads it for every behaviour; what only an open violation has is in Alarm.
 struct BehaviorState {
   int64_t last_point_ms = 0;  // 0: none yet
-  int64_t started_ms = 0;     // of the open violation; 0: none
-  std::array<uint64_t, 2> violation{};
   uint8_t violating_run = 0;  // while not in alarm
   uint8_t clear_run = 0;      // while in alarm
+  bool in_alarm = false;
+};
 
-  bool in_alarm() const { return started_ms != 0; }
+// An open violation.
+struct Alarm {
+  uint64_t behavior_key = 0;  // PlanBehavior::key
+  int64_t started_ms = 0;
+  std::array<uint64_t, 2> violation{};
 };
 
 // Between two ticks.
@@ -39,12 +43,6 @@ struct CloudState {
   std::vector<IpAddress> addresses;
 };
 
-// A violation whose behaviour left the configuration while the process was down.
-struct Orphan {
-  std::array<uint64_t, 2> violation{};
-  int64_t started_ms = 0;
-};
-
 struct Thing {
   static constexpr size_t kReportIdsRemembered = 8;
 
@@ -54,7 +52,8 @@ struct Thing {
   std::unique_ptr<BehaviorState[]> behaviors;  // as Plan::behaviors
   std::unique_ptr<uint64_t[]> cells;           // as Plan::cells
   std::unique_ptr<CloudState> cloud;           // once observed under a plan with cloud-side metrics
-  std::unique_ptr<std::vector<Orphan>> orphans;
+  // Of behaviours in alarm, and of behaviours that left the configuration while the process was down.
+  std::unique_ptr<std::vector<Alarm>> alarms;
   std::array<int64_t, kReportIdsRemembered> report_ids{};
   int64_t last_report_ms = 0;
   int64_t last_event_ms = 0;
@@ -63,7 +62,12 @@ struct Thing {
   uint32_t same_time_reports = 0;  // with last_report_ms, before the latest
   uint8_t next_report_id = 0;
 
-  bool any_alarm() const;
+  bool orphaned = false;  // `alarms` holds some whose behaviour is not in the plan
+
+  bool any_alarm() const { return alarms && !alarms->empty(); }
+  void open_alarm(const Alarm& alarm);
+  Alarm take_alarm(uint64_t behavior_key);  // must be there
+  const Alarm& alarm(uint64_t behavior_key) const;
   size_t memory_bytes() const;
 };
 
@@ -73,7 +77,7 @@ void encode_thing(const Thing& thing, std::string& out);
 Status decode_thing(std::string_view bytes, Thing& thing);
 
 // Gives the thing the arrays of another plan, taking along what both plans have. Calls
-// lost(const PlanBehavior&, const BehaviorState&) for each open violation that the new plan does not have.
+// lost(const PlanBehavior&, const Alarm&) for each open violation that the new plan does not have.
 template <typename Lost>
 void move_to_plan(Thing& thing, PlanPtr plan, Lost&& lost) {
   auto behaviors = std::make_unique<BehaviorState[]>(plan->behaviors.size());
@@ -85,8 +89,8 @@ void move_to_plan(Thing& thing, PlanPtr plan, Lost&& lost) {
       while (j < plan->behaviors.size() && plan->behaviors[j].key != old.key) ++j;
       if (j < plan->behaviors.size()) {
         behaviors[j] = thing.behaviors[i];
-      } else if (thing.behaviors[i].in_alarm()) {
-        lost(old, thing.behaviors[i]);
+      } else if (thing.behaviors[i].in_alarm) {
+        lost(old, thing.take_alarm(old.key));
       }
     }
     for (const PlanWindow& old : thing.plan->windows) {
@@ -109,11 +113,12 @@ class ThingTable {
 
   uint32_t find(std::string_view name) const;
   uint32_t insert(std::string_view name);  // must not be there
+  void prefetch(std::string_view name) const;
   void erase(uint32_t index);
-  Thing& at(uint32_t index) { return slab_[index]; }
-  const Thing& at(uint32_t index) const { return slab_[index]; }
-  bool used(uint32_t index) const { return !slab_[index].name.empty(); }
-  uint32_t slots() const { return static_cast<uint32_t>(slab_.size()); }  // indexes are below it
+  Thing& at(uint32_t index) { return slab_[index / kChunk][index % kChunk]; }
+  const Thing& at(uint32_t index) const { return slab_[index / kChunk][index % kChunk]; }
+  bool used(uint32_t index) const { return !at(index).name.empty(); }
+  uint32_t slots() const { return slots_; }  // indexes are below it
   size_t size() const { return size_; }
 
  private:
@@ -121,7 +126,9 @@ class ThingTable {
   void place(uint64_t hash, uint32_t index);
   void grow();
 
-  std::deque<Thing> slab_;
+  static constexpr uint32_t kChunk = 64;
+  std::vector<std::unique_ptr<Thing[]>> slab_;
+  uint32_t slots_ = 0;
   std::vector<uint32_t> free_;
   std::vector<uint64_t> buckets_;
   size_t size_ = 0;
