@@ -5,3 +5,4 @@ cd "$(dirname "$0")/.."
 python3 tools/check_layers.py
 format=$(command -v clang-format-19 || command -v clang-format)
 git ls-files '*.h' '*.cc' | xargs "$format" --dry-run --Werror
+tools/docs.sh --check

@@ -35,8 +35,8 @@ Result<Endpoints> Endpoints::load(const std::string& data_directory) {
   if (!parsed || !parsed->is_object()) return fail(ErrorCode::kCorrupt, path + ": not a JSON object");
   const json::object& o = parsed->get_object();
   const auto get = [&](const char* name) { return std::string(json::string_or(o, name)); };
-  return Endpoints{get("api"), get("api_tls"), get("mqtts"),  get("alpn"),
-                   get("mqtt"), get("ca"),     get("region"), get("account")};
+  return Endpoints{get("api"),  get("api_tls"), get("mqtts"),  get("alpn"),
+                   get("mqtt"), get("ca"),      get("region"), get("account")};
 }
 
 std::string Endpoints::api_url() const {
@@ -46,8 +46,8 @@ std::string Endpoints::api_url() const {
 }
 
 std::string RootKey::to_credentials_file(const std::string& region) const {
-  return "[default]\naws_access_key_id = " + access_key_id + "\naws_secret_access_key = " + secret_access_key +
-         "\nregion = " + region + "\n";
+  return "[default]\naws_access_key_id = " + access_key_id +
+         "\naws_secret_access_key = " + secret_access_key + "\nregion = " + region + "\n";
 }
 
 Result<RootKey> RootKey::load(const std::string& data_directory) {
@@ -71,12 +71,15 @@ Result<RootKey> RootKey::load(const std::string& data_directory) {
 
 Result<std::string> environment_lines(const std::string& data_directory) {
   const auto endpoints = Endpoints::load(data_directory);
-  if (!endpoints) return fail(endpoints.error().code, endpoints.error().message + " (has a server run there?)");
+  if (!endpoints)
+    return fail(endpoints.error().code, endpoints.error().message + " (has a server run there?)");
   const auto key = RootKey::load(data_directory);
   if (!key) return fail(key.error());
-  return "export AWS_ENDPOINT_URL=" + endpoints->api_url() + "\nexport AWS_ACCESS_KEY_ID=" + key->access_key_id +
-         "\nexport AWS_SECRET_ACCESS_KEY=" + key->secret_access_key + "\nexport AWS_DEFAULT_REGION=" + endpoints->region +
-         "\nexport AWS_REGION=" + endpoints->region + "\nexport AWS_CA_BUNDLE=" + endpoints->ca + "\n";
+  return "export AWS_ENDPOINT_URL=" + endpoints->api_url() +
+         "\nexport AWS_ACCESS_KEY_ID=" + key->access_key_id +
+         "\nexport AWS_SECRET_ACCESS_KEY=" + key->secret_access_key +
+         "\nexport AWS_DEFAULT_REGION=" + endpoints->region + "\nexport AWS_REGION=" + endpoints->region +
+         "\nexport AWS_CA_BUNDLE=" + endpoints->ca + "\n";
 }
 
 }  // namespace fleetward::app

@@ -6,7 +6,8 @@
 
 namespace fleetward::app {
 
-// The real addresses of a running server: D/endpoints.json. Each is "host:port", empty if that listener is off.
+// The real addresses of a running server: D/endpoints.json. Each is "host:port", empty if that listener is
+// off.
 struct Endpoints {
   std::string api, api_tls, mqtts, alpn, mqtt;
   std::string ca;  // path of the CA certificate

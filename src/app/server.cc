@@ -1,0 +1,163 @@
+#include "app/server.h"
+
+#include <algorithm>
+
+#include "app/files.h"
+#include "app/server_parts.h"
+#include "app/server_start.h"
+#include "lake/local_store.h"
+#include "log/embedded_log.h"
+
+namespace fleetward::app {
+namespace {
+
+const std::string kDefaultAlpnListen = Config{}.server.alpn_listen;
+
+// The root access key: made at the first start, kept in the control store, written to D/credentials.
+Status ensure_root_key(Server::Parts& p) {
+  RootKey root;
+  p.store.snapshot()->get(p.identity_tables.access_keys).visit_from("", [&](const auto& entry) {
+    if (!entry.value->user.empty()) return true;
+    root = {entry.value->id, entry.value->secret};
+    return false;
+  });
+  if (root.access_key_id.empty()) {
+    const identity::AccessKey key{identity::new_id(p.random, "AKIA").substr(0, 20),
+                                  identity::new_secret(p.random), "", true, p.clock.now()};
+    root = {key.id, key.secret};
+    const Status stored = p.store.transact([&](state::Transaction& txn) -> Status {
+      txn.put(p.identity_tables.access_keys, key.id, key);
+      return {};
+    });
+    if (!stored) return stored;
+  }
+  return write_file(p.data.file("credentials"), root.to_credentials_file(p.config.account.region), 0600);
+}
+
+Status open_stores(Server::Parts& p) {
+  p.scope = {AccountId::trusted(p.config.account.id), p.config.account.region};
+  add_tables(p);
+  if (auto ok = p.store.open(p.data.file("state.db")); !ok) return ok;
+  auto log = log::open_embedded_log(
+      {.directory = p.data.file("log"), .queue_bytes_max = p.config.log.queue_bytes_max}, p.logger,
+      p.metrics);
+  if (!log) return fail(log.error());
+  p.log = std::move(*log);
+  auto objects = lake::open_local_store(
+      {.directory = p.data.file("lake"), .free_bytes_min = p.config.lake.free_bytes_min}, p.clock, p.random,
+      p.logger, p.metrics);
+  if (!objects) return fail(objects.error());
+  p.object_store = std::move(*objects);
+  registry::ServerNames names{p.config.server.endpoint_host, "localhost", "127.0.0.1", "::1"};
+  names.insert(names.end(), p.config.server.certificate_names.begin(),
+               p.config.server.certificate_names.end());
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  auto pki = registry::open_pki(p.data.file("pki"), names, p.random, p.clock.now());
+  if (!pki) return fail(pki.error());
+  p.pki.emplace(std::move(*pki));
+  return ensure_root_key(p);
+}
+
+Status open_lake_sink(Server::Parts& p) {
+  if (p.config.lake.kind == "s3") {
+    auto remote = lake::RemoteStore::create(p.config.lake.remote, p.metrics);
+    if (!remote) return fail(remote.error());
+    p.lake_sink = std::move(*remote);
+  } else {
+    p.lake_sink = std::make_unique<lake::LocalSink>(*p.object_store);
+  }
+  p.delivery_sink = std::make_unique<DeliveryToLake>(*p.lake_sink);
+  return {};
+}
+
+// One API listener; its real address goes to `out`.
+Status listen_api(Server::Parts& p, const char* what, const std::string& address, bool tls,
+                  std::string& out) {
+  if (address.empty()) return {};
+  const http::TlsFiles files{p.pki->server.certificate_chain_path, p.pki->server.private_key_path};
+  auto real = p.http->listen(address, tls ? &files : nullptr);
+  if (!real) return fail(real.error().code, std::string(what) + " " + address + ": " + real.error().message);
+  out = *real;
+  return {};
+}
+
+Status listen_mqtt(Server::Parts& p, broker::Listener::Kind kind, const char* what,
+                   const std::string& address, std::string& out) {
+  if (address.empty()) return {};
+  broker::Listener listener;
+  listener.kind = kind;
+  listener.address = address;
+  listener.certificate_chain_pem = p.pki->server.certificate_chain_path;
+  listener.private_key_pem = p.pki->server.private_key_path;
+  listener.plain_policy = p.config.server.mqtt_policy;
+  listener.https = [http = p.http.get(), files = http::TlsFiles{p.pki->server.certificate_chain_path,
+                                                                p.pki->server.private_key_path}](
+                       int descriptor, std::string peer, std::string prefix) {
+    http->adopt(descriptor, peer, std::move(prefix), &files);
+  };
+  auto real = p.broker->listen(listener);
+  if (!real) return fail(real.error().code, std::string(what) + " " + address + ": " + real.error().message);
+  out = *real;
+  return {};
+}
+
+Status open_listeners(Server::Parts& p) {
+  const Config::Server& c = p.config.server;
+  using Kind = broker::Listener::Kind;
+  if (auto ok = listen_api(p, "api_listen", c.api_listen, false, p.endpoints.api); !ok) return ok;
+  if (auto ok = listen_api(p, "api_tls_listen", c.api_tls_listen, true, p.endpoints.api_tls); !ok) return ok;
+  if (auto ok = listen_mqtt(p, Kind::kMqtts, "mqtts_listen", c.mqtts_listen, p.endpoints.mqtts); !ok)
+    return ok;
+  if (auto ok = listen_mqtt(p, Kind::kMqtt, "mqtt_listen", c.mqtt_listen, p.endpoints.mqtt); !ok) return ok;
+  if (auto ok = listen_mqtt(p, Kind::kAlpn, "alpn_listen", c.alpn_listen, p.endpoints.alpn); !ok) {
+    // Port 443 is the default for those who may have it; asked for by name, its absence is an error.
+    if (c.alpn_listen != kDefaultAlpnListen) return ok;
+    p.logger.warn("port 443 is not to be had: MQTT by ALPN is off", {{"reason", ok.error().message}});
+  }
+  return {};
+}
+
+}  // namespace
+
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Server::~Server() {
+  stop();
+}
+
+const Endpoints& Server::endpoints() const {
+  return parts_->endpoints;
+}
+const std::vector<http::Service>& Server::services() const {
+  return parts_->dispatcher->services();
+}
+
+Result<std::unique_ptr<Server>> Server::start(Config config, DataDirectory data, Logger& logger) {
+  std::unique_ptr<Server> server(
+      new Server(std::make_unique<Parts>(std::move(config), std::move(data), logger)));
+  Parts& p = *server->parts_;
+  if (auto ok = open_stores(p); !ok) return fail(ok.error());
+  if (auto ok = open_lake_sink(p); !ok) return fail(ok.error());
+  if (auto ok = start_pipeline(p); !ok) return fail(ok.error());
+  if (auto ok = start_api(p); !ok) return fail(ok.error());
+  if (auto ok = open_listeners(p); !ok) return fail(ok.error());
+  p.endpoints.ca = p.pki->authority_certificate_path;
+  p.endpoints.region = p.config.account.region;
+  p.endpoints.account = p.config.account.id;
+  if (auto ok = write_file(p.data.file("endpoints.json"), p.endpoints.to_json(), 0644); !ok)
+    return fail(ok.error());
+  return server;
+}
+
+// Against the stream: first nothing new comes in, then each stage finishes what it holds.
+void Server::stop() {
+  Parts& p = *parts_;
+  if (p.stopped) return;
+  p.stopped = true;
+  if (p.http) p.http->stop(p.config.server.drain);
+  if (p.broker) p.broker->stop(p.config.server.drain);
+  stop_pipeline(p);
+}
+
+}  // namespace fleetward::app

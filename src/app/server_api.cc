@@ -1,0 +1,62 @@
+#include "api/iam/iam.h"
+#include "api/sts/sts.h"
+#include "app/server_start.h"
+#include "core/json.h"
+
+namespace fleetward::app {
+namespace {
+
+http::Response text_response(int status, const char* type, std::string body) {
+  http::Response out;
+  out.status = status;
+  out.headers.set("Content-Type", type);
+  out.body = std::move(body);
+  return out;
+}
+
+// {"status":"ok"}, or 503 with the reasons why nothing is acknowledged.
+http::Response health(const Server::Parts& p) {
+  json::array reasons;
+  for (std::string reason : {p.log->trouble(), p.broker->trouble()}) {
+    if (!reason.empty()) reasons.emplace_back(std::move(reason));
+  }
+  const bool good = reasons.empty();
+  json::object body{{"status", good ? "ok" : "degraded"}};
+  if (!good) body["reasons"] = std::move(reasons);
+  return text_response(good ? 200 : 503, "application/json", json::serialize(body) + "\n");
+}
+
+void add_account_services(Server::Parts& p) {
+  p.dispatcher->add_service(
+      api::iam::service({p.store, p.identity_tables, *p.authorizer, p.clock, p.random}));
+  p.dispatcher->add_service(
+      api::sts::service({p.store, p.identity_tables, *p.authorizer, p.clock, p.random}));
+}
+
+}  // namespace
+
+Status start_api(Server::Parts& p) {
+  p.credentials = std::make_unique<http::StoredCredentials>(p.store, p.identity_tables, p.scope);
+  http::DispatcherOptions options;
+  options.account = p.scope;
+  options.skew_max = p.config.api.clock_skew_max;
+  options.metrics_over_tls = p.config.api.metrics_over_tls;
+  p.dispatcher = std::make_shared<http::Dispatcher>(
+      options, *p.credentials,
+      [&p](const identity::Caller& caller, std::string_view action, std::string_view resource,
+           const identity::RequestContext& context) {
+        return p.authorizer->authorize(caller, action, resource, context);
+      },
+      p.clock, p.random, p.logger, p.metrics);
+  add_account_services(p);
+  p.dispatcher->add_public("/health", [&p](const http::RequestHead&) { return health(p); });
+
+  http::ServerOptions server;
+  server.worker_threads = static_cast<int>(p.config.api.worker_threads);
+  server.connections_max = p.config.api.connections_max;
+  server.spool_directory = p.data.file("spool");
+  p.http = std::make_unique<http::Server>(server, p.dispatcher, p.logger, p.metrics);
+  return {};
+}
+
+}  // namespace fleetward::app
