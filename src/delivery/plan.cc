@@ -26,7 +26,7 @@ bool Buffer::add(const log::Record& record, const Destination& destination) {
   // Shards append with their own readings of the clock, so arrival times may step back a little.
   oldest_ = std::min(oldest_, record.appended);
   newest_ = std::max(newest_, record.appended);
-  bytes_ += record.value.size() + destination.delimiter.size();
+  bytes_ += record.value.size() + destination.delimiter().size();
   end_ = record.offset + 1;
   return true;
 }
@@ -90,7 +90,7 @@ Pending replan_object(const Stream& stream, const Pending& refused, Random& rand
   p.role_arn = stream.destination.role_arn;
   p.stream_version = stream.version;
   p.compression = stream.destination.compression;
-  p.delimiter = stream.destination.delimiter;
+  p.delimiter = stream.destination.delimiter();
   return p;
 }
 

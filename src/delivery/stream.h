@@ -13,12 +13,21 @@
 namespace fleetward::delivery {
 
 inline constexpr size_t kRecordBytesMax = 1'024'000;  // 1,000 KiB before base64
+inline constexpr size_t kBatchRecordsMax = 500;       // of one PutRecordBatch
+inline constexpr size_t kBatchBytesMax = 4u << 20;    // of all its records
 inline constexpr size_t kStreamsMax = 5'000;
 
 enum class StreamStatus { kCreating, kActive, kDeleting };
 std::string_view to_string(StreamStatus status);  // "CREATING", ...
 
 enum class Compression { kNone, kGzip };
+
+// AppendDelimiterToRecord is the one processor there is.
+struct Processing {
+  bool present = false;
+  bool enabled = false;
+  bool append_newline = false;
+};
 
 struct CloudWatchOptions {  // accepted and shown; nothing is sent anywhere
   bool present = false;
@@ -38,11 +47,12 @@ struct Destination {
   Compression compression = Compression::kNone;
   std::string file_extension;  // empty: by compression
   std::string time_zone;       // IANA name; empty: UTC
-  bool processing_enabled = false;
-  std::string delimiter;  // appended to each record; empty: none
+  Processing processing;
   CloudWatchOptions cloudwatch;
   bool extended = true;  // created by ExtendedS3DestinationConfiguration
-  bool no_encryption_given = false;
+
+  // What is appended to each record.
+  std::string_view delimiter() const { return processing.enabled && processing.append_newline ? "\n" : ""; }
 };
 
 struct Stream {

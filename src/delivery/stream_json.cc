@@ -14,10 +14,11 @@ json::object destination_to_json(const Destination& d) {
                  {"compression", d.compression == Compression::kGzip ? "gzip" : "none"},
                  {"file_extension", d.file_extension},
                  {"time_zone", d.time_zone},
-                 {"processing_enabled", d.processing_enabled},
-                 {"delimiter", d.delimiter},
-                 {"extended", d.extended},
-                 {"no_encryption", d.no_encryption_given}};
+                 {"extended", d.extended}};
+  if (d.processing.present) {
+    o["processing"] =
+        json::object{{"enabled", d.processing.enabled}, {"append_newline", d.processing.append_newline}};
+  }
   if (d.cloudwatch.present) {
     o["cloudwatch"] = json::object{{"enabled", d.cloudwatch.enabled},
                                    {"log_group", d.cloudwatch.log_group},
@@ -37,10 +38,12 @@ Destination destination_from_json(const json::object& o) {
   d.compression = json::string_or(o, "compression") == "gzip" ? Compression::kGzip : Compression::kNone;
   d.file_extension = json::string_or(o, "file_extension");
   d.time_zone = json::string_or(o, "time_zone");
-  d.processing_enabled = json::bool_or(o, "processing_enabled", false);
-  d.delimiter = json::string_or(o, "delimiter");
+  if (const json::object* p = json::find_object(o, "processing")) {
+    d.processing.present = true;
+    d.processing.enabled = json::bool_or(*p, "enabled", false);
+    d.processing.append_newline = json::bool_or(*p, "append_newline", false);
+  }
   d.extended = json::bool_or(o, "extended", true);
-  d.no_encryption_given = json::bool_or(o, "no_encryption", false);
   if (const json::object* c = json::find_object(o, "cloudwatch")) {
     d.cloudwatch.present = true;
     d.cloudwatch.enabled = json::bool_or(*c, "enabled", false);

@@ -60,7 +60,7 @@ TEST(Pending, SurvivesItsText) {
   stream.destination.bucket = "b";
   stream.destination.role_arn = "arn:aws:iam::123456789012:role/r";
   stream.destination.compression = Compression::kGzip;
-  stream.destination.delimiter = "\n";
+  stream.destination.processing = {true, true, true};
   Buffer buffer(3);
   buffer.add(record(3, 5), stream.destination);
   SeededRandom random(1);
