@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/result.h"
@@ -25,7 +26,8 @@ struct Message {
   std::string content_type, response_topic, correlation_data;
   bool payload_is_utf8 = false;
   std::vector<std::pair<std::string, std::string>> user_properties;
-  uint32_t expiry_seconds = 0;  // 0: none
+  uint32_t expiry_seconds = 0;  // 0: none; counted from `published`
+  Timestamp published;          // when the broker took it; set by the broker
   // How many rules it passed since a client or the API published it: a reply's is its cause's plus one (set
   // by the broker). Beyond Options::republish_hops_max it is dropped and counted.
   uint32_t hops = 0;

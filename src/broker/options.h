@@ -27,18 +27,21 @@ struct Options {
   uint16_t receive_max = 100;         // unacknowledged QoS 1 from the client (announced to v5 clients)
   uint16_t inflight_max = 100;        // unacknowledged QoS 1 to the client; a v5 client may lower it
   uint16_t topic_alias_max = 8;       // from the client; the broker sends none
-  Duration keepalive_min{30'000};     // a shorter wish is raised to it ...
-  Duration keepalive_max{1'200'000};  // ... a longer one (or none) lowered. v5 is told.
-  bool keepalive_raise = false;       // false: take short keep-alives as they are (the sample asks for 6 s)
+  Duration keepalive_min{30'000};     // a shorter wish is raised to it; v5 clients are told
+  Duration keepalive_max{1'200'000};  // a longer one, or none, is lowered to it
   Duration connect_timeout{10'000};   // from accept to CONNECT, TLS handshake included
   // Bytes waiting for a slow reader. Beyond it QoS 0 is dropped (counted) and QoS 1 stays in the queue below.
   size_t outbound_bytes_max = 1 << 20;
   // QoS 1 messages not yet sent, connected or not. Beyond either bound a connected client is cut off (v5:
   // 0x97), for an absent one the new message is dropped (counted).
-  size_t queue_messages_max = 1'000;
-  size_t queue_bytes_max = 8 << 20;
+  size_t queue_messages_max = 10'000;
+  size_t queue_bytes_max = 16 << 20;
   size_t authorization_cache_max = 256;  // remembered decisions
   uint64_t refusals_logged_max = 10;     // log lines about one connection; more are only counted
+
+  // Filters match as in AWS IoT Core ("a/#" does not match "a", "+" no empty level) rather than as in
+  // MQTT 4.7.
+  bool aws_wildcards = true;
 
   // --- the whole broker
   size_t connections_max = 100'000;        // accepted beyond it: closed at once, counted
@@ -46,6 +49,8 @@ struct Options {
   Duration session_expiry_max{3'600'000};  // the life of a persistent session after its disconnect
   size_t retained_messages_max = 500'000;
   size_t retained_bytes_max = size_t{1} << 30;
+  size_t queued_bytes_max = size_t{1} << 30;  // of all sessions together; as queue_bytes_max beyond it
+  size_t observed_clients_max = 200'000;      // client ids with counters that wait for the next interval
   // Mail waiting for one shard, in bytes of topics and payloads. Beyond it the senders stop reading sockets.
   size_t mailbox_bytes_max = 32 << 20;
   // Records that gather on one shard while the log syncs. Beyond it the shard stops reading sockets.

@@ -1,0 +1,130 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "broker/hooks.h"
+#include "broker/stats.h"
+#include "core/time.h"
+#include "log/log.h"
+
+namespace fleetward::broker {
+
+// Who waits for records of a batch: a round of a shard.
+struct Waiter {
+  uint32_t shard = 0;
+  uint64_t round = 0;
+  uint32_t count = 1;  // how many times it waits
+};
+
+// One shard's way to the log: while one batch is being synced, the next one gathers (so there is at most one
+// in flight per shard, and the order of the shard's changes is kept even when the log refuses one and it is
+// tried again). A batch that the log refused is kept and tried again until it passes; what waits for it
+// waits.
+class CommitGate {
+ public:
+  // `report` brings the log's answer back to the shard's thread, where on_result() is called with it.
+  CommitGate(log::Log& log, size_t gathering_bytes_max, Duration retry_interval, ShardStats& stats,
+             std::function<void(Status)> report);
+
+  // What joins the next commit.
+  log::Batch& batch() { return gathering_; }
+  // Changes when something joined: compare before and after.
+  size_t mark() const {
+    return gathering_.appends.size() + gathering_.changes.size() + gathering_.commits.size() +
+           gathering_.truncations.size();
+  }
+  // The gathering batch carries something that `waiter` waits for.
+  void wait(const Waiter& waiter) {
+    if (!waiters_.empty() && waiters_.back().shard == waiter.shard && waiters_.back().round == waiter.round) {
+      waiters_.back().count += waiter.count;
+    } else {
+      waiters_.push_back(waiter);
+    }
+  }
+
+  // Once per wake-up of the shard: submits what gathered unless a batch is in flight.
+  void submit(Timestamp now);
+  // The waiters whose records are durable now.
+  std::vector<Waiter> on_result(const Status& result, Timestamp now);
+
+  // The last attempt failed: why; else empty.
+  const std::string& trouble() const { return trouble_; }
+  // Nothing more should be taken in.
+  bool full() const { return gathering_.bytes() >= gathering_bytes_max_; }
+  // Everything is durable.
+  bool idle() const { return !in_flight_ && gathering_.empty(); }
+
+ private:
+  void send();
+
+  log::Log& log_;
+  const size_t gathering_bytes_max_;
+  const Duration retry_interval_;
+  ShardStats& stats_;
+  const std::function<void(Status)> report_;
+
+  log::Batch gathering_;
+  std::vector<Waiter> waiters_;
+  bool in_flight_ = false;
+  bool awaiting_ = false;  // in flight and handed to the log (else waiting for retry_at_)
+  log::Batch sent_;        // a copy, for another attempt
+  std::vector<Waiter> sent_waiters_;
+  Timestamp retry_at_;
+  std::string trouble_;
+};
+
+// What one wake-up of a shard (a "round") does once everything it made durable is durable: acknowledge,
+// answer, call back. Rounds end in order, so "acknowledge through" is right. Pure; one thread.
+class Rounds {
+ public:
+  struct Round {
+    uint64_t id = 0;
+    uint32_t waits = 0;  // batches, here and on other shards
+    bool closed = false;
+    struct Acknowledge {
+      uint64_t connection;
+      uint64_t through;  // mqtt::AckTicket
+    };
+    std::vector<Acknowledge> acknowledgements;
+    std::vector<std::function<void()>> then;  // SUBACKs, callers of InternalPublisher
+    std::vector<MessagePtr> replies;
+  };
+
+  // The round of this wake-up; opened by the first call.
+  Round& current() {
+    if (rounds_.empty() || rounds_.back().closed) rounds_.push_back(Round{++last_id_, 0, false, {}, {}, {}});
+    return rounds_.back();
+  }
+  bool is_open() const { return !rounds_.empty() && !rounds_.back().closed; }
+  // The wake-up is over.
+  void close() {
+    if (is_open()) rounds_.back().closed = true;
+  }
+  // `count` things that the round waited for are durable.
+  void arrived(uint64_t id, uint32_t count) {
+    if (rounds_.empty() || id < rounds_.front().id) return;
+    Round& round = rounds_[id - rounds_.front().id];
+    round.waits -= std::min(round.waits, count);
+  }
+  // The oldest round if it is complete: removes it.
+  bool pop(Round& out) {
+    if (rounds_.empty() || !rounds_.front().closed || rounds_.front().waits != 0) return false;
+    out = std::move(rounds_.front());
+    rounds_.pop_front();
+    return true;
+  }
+  bool empty() const { return rounds_.empty(); }
+
+ private:
+  std::deque<Round> rounds_;  // ids are consecutive
+  uint64_t last_id_ = 0;
+};
+
+}  // namespace fleetward::broker

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+
+#include "broker/hooks.h"
+#include "core/time.h"
+
+namespace fleetward::broker {
+
+class Connection;
+
+// One filter of one session. Its address is stable while it exists: the subscription index points to it.
+struct SessionSubscription {
+  uint8_t qos = 0;
+  bool no_local = false;
+  bool retain_as_published = false;
+  size_t position = 0;  // in the index's list of this filter; the router's
+};
+
+// A QoS 1 message on its way to one client.
+struct Outgoing {
+  uint64_t sequence = 0;  // of the session; part of its key in the log
+  MessagePtr message;
+  bool retain = false;     // the flag to send
+  uint16_t packet_id = 0;  // 0: not sent since the program started
+  bool stored = false;     // in the log
+};
+
+// What outlives a connection: the session of a client id, on the shard that owns the client id. Clean
+// sessions are the same thing with `persistent` false; they end with their connection and store nothing.
+struct ClientSession {
+  std::string client_id;
+  bool persistent = false;
+  uint32_t expiry_s = 0;  // after the disconnect
+
+  std::map<std::string, SessionSubscription, std::less<>> subscriptions;  // `$share/...` included
+
+  // Sent and not acknowledged (persistent sessions only), by sequence; then what waits for its turn.
+  std::map<uint64_t, Outgoing> inflight;
+  std::deque<Outgoing> queue;
+  size_t queue_bytes = 0;  // of both
+  uint64_t next_sequence = 1;
+
+  Connection* connection = nullptr;  // while connected
+  Timestamp connected_since, disconnected_since;
+  Timestamp expires;   // {0} while connected
+  Timestamp timer_at;  // the timer wheel's live entry
+  const char* disconnect_reason = "";
+  int64_t lifecycle_version = 0;  // iot-core.md 3.1 versionNumber
+
+  // MQTT 5 will that waits for its delay.
+  MessagePtr delayed_will;
+  Timestamp will_at;
+
+  // Scratch of the fan-out: where this session stands in the list of receivers being built.
+  uint64_t fanout = 0;
+  size_t fanout_index = 0;
+};
+
+}  // namespace fleetward::broker

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "broker/session.h"
+#include "log/log.h"
+
+// Persistent sessions and retained messages as keys of the log. Keys (cid = client id, which holds no '\0'):
+//   session/<cid>\0m                 JSON {"expiry":s,"disconnected":ms,"version":n}
+//   session/<cid>\0s<filter>         u8 qos, u8 flags (1 no local, 2 retain as published)
+//   session/<cid>\0q<sequence, 8 bytes big endian>    u8 retain flag, then message_codec.h
+//   retained/<topic>                 message_codec.h
+namespace fleetward::broker::session_store {
+
+void put_session(log::Batch& batch, const ClientSession& session);
+void erase_session(log::Batch& batch, std::string_view client_id);
+void put_subscription(log::Batch& batch, std::string_view client_id, std::string_view filter,
+                      const SessionSubscription& subscription);
+void erase_subscription(log::Batch& batch, std::string_view client_id, std::string_view filter);
+void put_message(log::Batch& batch, std::string_view client_id, const Outgoing& outgoing);
+void erase_message(log::Batch& batch, std::string_view client_id, uint64_t sequence);
+
+void put_retained(log::Batch& batch, const Message& message);
+void erase_retained(log::Batch& batch, std::string_view topic);
+
+// Every stored session, complete, in order of client id. Sessions whose connection was open when the program
+// ended count as disconnected at `now`. kCorrupt names the key.
+Status load_sessions(const log::Log& log, Timestamp now,
+                     const std::function<void(std::unique_ptr<ClientSession>)>& visit);
+Status load_retained(const log::Log& log, const std::function<void(MessagePtr)>& visit);
+
+}  // namespace fleetward::broker::session_store

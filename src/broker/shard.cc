@@ -1,0 +1,439 @@
+#include "broker/shard.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+
+#include "broker/message_codec.h"
+#include "broker/session_store.h"
+
+namespace fleetward::broker {
+namespace {
+
+constexpr size_t kReadBufferBytes = 128 * 1024;
+constexpr Duration kTick{100};
+constexpr Duration kAbsentInterval{1000};  // between the deltas of clients that are not connected
+// Replies make messages that make replies; more than this many generations wait for the next wake-up.
+constexpr int kPassesMax = 4;
+
+mqtt::MatchOptions matching(const Options& options) {
+  return options.aws_wildcards ? mqtt::MatchOptions::aws() : mqtt::MatchOptions{};
+}
+
+Message plain(int qos, bool retain) {
+  Message message;
+  message.qos = qos;
+  message.retain = retain;
+  return message;
+}
+
+}  // namespace
+
+Shard::Shard(ShardContext& context, uint32_t index)
+    : context_(context),
+      options_(context.options),
+      index_(index),
+      logger_(context.dependencies.logger),
+      mailbox_(context.options.mailbox_bytes_max, [this] { loop_.wake(); }),
+      now_(context.dependencies.clock.now()),
+      read_buffer_(kReadBufferBytes),
+      plain_properties_{{plain(0, false), plain(0, true)}, {plain(1, false), plain(1, true)}},
+      router_(index, matching(context.options),
+              [this](const InterestChange& change) {
+                // At once, not at the end of the wake-up: it must be with the others before the SUBACK
+                // leaves.
+                for (const auto& shard : context_.shards) {
+                  if (shard.get() != this) shard->mailbox().post_always(change);
+                }
+              }),
+      observations_(context.options.observed_clients_max),
+      gate_(context.dependencies.log, context.options.log_batch_bytes_max, context.options.log_retry_interval,
+            stats_, [this](Status result) { mailbox_.post_always(CommitMail{std::move(result)}); }),
+      connection_timers_(kTick, 512, now_),
+      session_timers_(Duration{1000}, 512, now_),
+      snapshot_(context.dependencies.store.snapshot()) {
+  next_tick_ = now_;
+  next_observation_ = now_ + options_.observation_interval;
+}
+
+Shard::~Shard() {
+  quit();
+  join();
+}
+
+Status Shard::open() {
+  outboxes_.resize(context_.shards.size());
+  return loop_.open();
+}
+
+void Shard::restore(std::unique_ptr<ClientSession> session) {
+  ClientSession& kept = *session;
+  queued_bytes_ += kept.queue_bytes;
+  sessions_.emplace(kept.client_id, std::move(session));
+  for (auto& [filter, subscription] : kept.subscriptions) {
+    router_.add(filter, {&kept, &subscription});
+    stats_.subscriptions.add();
+  }
+  stats_.sessions.add();
+  set_session_timer(kept);
+}
+
+void Shard::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void Shard::begin_stop() {
+  stopping_.store(true);
+  loop_.wake();
+}
+
+void Shard::quit() {
+  quit_.store(true);
+  loop_.wake();
+}
+
+void Shard::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Shard::run_here(const std::function<void()>& work) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool done = false;
+  mailbox_.post_always(CallMail{[&] {
+    work();
+    const std::lock_guard lock(mutex);
+    done = true;
+    changed.notify_one();
+  }});
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return done; });
+}
+
+void Shard::run() {
+  while (!quit_.load(std::memory_order_relaxed)) {
+    const bool work = !internal_.empty() || !absorbed_.empty();
+    const Duration wait = !work ? std::clamp(next_tick_ - now_, Duration{0}, kTick) : Duration{0};
+    wake_up(wait);
+  }
+  // What callers wait for (run_here) is answered even at the end.
+  absorb_mail();
+  handle_mail();
+}
+
+void Shard::step(Duration wait) {
+  wake_up(wait);
+}
+
+void Shard::wake_up(Duration wait) {
+  loop_.wait(wait);
+  now_ = context_.dependencies.clock.now();
+  loop_.dispatch();
+  absorb_mail();
+  handle_mail();
+  if (now_ >= next_tick_) tick();
+  if (stopping_.load(std::memory_order_relaxed)) say_goodbye();
+  finish_round();
+  flush_outboxes();
+  flush_dirty();
+  graveyard_.clear();
+}
+
+// Interest is applied at once, the rest waits for its turn. Called also in the middle of a wake-up: see
+// after_receive().
+void Shard::absorb_mail() {
+  if (!mailbox_.maybe_has_mail()) return;
+  mailbox_.take(incoming_);
+  for (Mail& mail : incoming_) {
+    if (auto* change = std::get_if<InterestChange>(&mail)) {
+      router_.apply(*change);
+    } else {
+      absorbed_.push_back(std::move(mail));
+    }
+  }
+  incoming_.clear();
+}
+
+void Shard::handle_mail() {
+  if (absorbed_.empty()) return;
+  std::vector<Mail> mails;
+  mails.swap(absorbed_);
+  stats_.mail_in.add(mails.size());
+  for (Mail& mail : mails) {
+    std::visit([this](auto& m) { handle(m); }, mail);
+  }
+  mails.clear();
+  if (absorbed_.empty()) absorbed_.swap(mails);  // keeps the memory
+}
+
+// A publish that follows a SUBACK in time must find the subscription, also when another shard made it: its
+// InterestChange was posted before the SUBACK was sent, so it is in the mailbox by the time the publish has
+// arrived here.
+void Shard::after_receive(size_t bytes) {
+  stats_.bytes_in.add(bytes);
+  absorb_mail();
+}
+
+void Shard::handle(InterestChange& mail) {
+  router_.apply(mail);
+}
+
+void Shard::handle(DurableMail& mail) {
+  rounds_.arrived(mail.round, mail.count);
+}
+
+void Shard::handle(CommitMail& mail) {
+  const bool was_troubled = !gate_.trouble().empty();
+  const auto waiters = gate_.on_result(mail.result, now_);
+  for (const Waiter& waiter : waiters) {
+    if (waiter.shard == index_) {
+      rounds_.arrived(waiter.round, waiter.count);
+    } else {
+      post_later(waiter.shard, DurableMail{waiter.round, waiter.count}, sizeof(Mail));
+    }
+  }
+  const bool is_troubled = !gate_.trouble().empty();
+  if (is_troubled && !was_troubled) {
+    logger_.error("broker_log_unavailable", {{"shard", std::to_string(index_)},
+                                             {"reason", gate_.trouble()},
+                                             {"effect", "publishers are not acknowledged and not read"}});
+  }
+  if (!is_troubled && was_troubled) {
+    logger_.info("broker_log_recovered", {{"shard", std::to_string(index_)}});
+  }
+  if (!is_troubled) resume_paused();
+}
+
+void Shard::handle(AdoptMail& mail) {
+  Connection& connection = *mail.connection;
+  connections_.emplace(connection.id(), std::move(mail.connection));
+  stats_.connections.add();
+  if (auto ok = connection.attach(*this); !ok) {
+    connection.kill();
+    return;
+  }
+  connection.timer_at = {};
+  set_timer(connection);
+  answer_connect(connection);
+  if (connection.live()) connection.resume_feed();
+}
+
+void Shard::handle(PublishMail& mail) {
+  if (quit_.load(std::memory_order_relaxed)) {
+    if (mail.done) mail.done(fail(ErrorCode::kUnavailable, "shutting down"));
+    return;
+  }
+  if (!gate_.trouble().empty()) {
+    stats_.refuse(Refusal::kLogUnavailable);
+    if (mail.done) mail.done(fail(ErrorCode::kUnavailable, "the log refuses writes: " + gate_.trouble()));
+    return;
+  }
+  publish_internal(mail.message, {});
+  if (mail.done) rounds_.current().then.push_back([done = std::move(mail.done)] { done({}); });
+}
+
+void Shard::handle(SnapshotMail& mail) {
+  if (mail.snapshot->version() <= snapshot_->version()) return;
+  snapshot_ = std::move(mail.snapshot);
+  sweep_due_ = true;
+}
+
+void Shard::handle(CallMail& mail) {
+  mail.run();
+}
+
+void Shard::post_later(uint32_t shard, Mail mail, size_t weight) {
+  Outbox& outbox = outboxes_[shard];
+  outbox.mail.push_back(std::move(mail));
+  outbox.weight += weight;
+}
+
+void Shard::flush_outboxes() {
+  bool blocked = false;
+  for (size_t i = 0; i < outboxes_.size(); ++i) {
+    Outbox& outbox = outboxes_[i];
+    if (outbox.mail.empty()) continue;
+    if (context_.shards[i]->mailbox().post(outbox.mail, outbox.weight, [this] { loop_.wake(); })) {
+      outbox.weight = 0;
+    } else {
+      blocked = true;
+      stats_.mail_refused.add();
+    }
+  }
+  const bool unblocked = outbox_blocked_ && !blocked;
+  outbox_blocked_ = blocked;
+  if (unblocked) resume_paused();
+}
+
+bool Shard::must_pause(const Connection& connection) const {
+  if (outbox_blocked_ || gate_.full()) return true;
+  return !gate_.trouble().empty() && const_cast<Connection&>(connection).protocol().unacknowledged() > 0;
+}
+
+void Shard::pause(Connection& connection) {
+  if (connection.paused) return;
+  connection.paused = true;
+  connection.set_reading(false);
+  paused_.push_back(connection.id());
+  stats_.reads_paused.add();
+}
+
+void Shard::resume_paused() {
+  std::vector<uint64_t> paused;
+  paused.swap(paused_);
+  for (const uint64_t id : paused) {
+    const auto it = connections_.find(id);
+    if (it == connections_.end()) continue;
+    it->second->paused = false;
+    it->second->set_reading(true);
+  }
+}
+
+void Shard::wait_for_commit() {
+  Rounds::Round& round = rounds_.current();
+  if (round_waits_here_) return;
+  round_waits_here_ = true;
+  ++round.waits;
+  gate_.wait({index_, round.id});
+}
+
+void Shard::finish_round() {
+  for (int pass = 0; pass < kPassesMax; ++pass) {
+    std::vector<std::pair<MessagePtr, std::string>> internal;
+    internal.swap(internal_);
+    for (const auto& [message, client_id] : internal) publish_internal(message, client_id);
+    end_pending();
+    move_pending();
+    rounds_.close();
+    round_waits_here_ = false;
+    gate_.submit(now_);
+    complete_rounds();
+    if (internal_.empty() && ending_.empty() && moving_.empty() && !rounds_.is_open()) break;
+  }
+  if (rounds_.is_open()) {
+    rounds_.close();
+    round_waits_here_ = false;
+    gate_.submit(now_);
+    loop_.wake();
+  }
+}
+
+void Shard::complete_rounds() {
+  Rounds::Round round;
+  while (rounds_.pop(round)) {
+    stats_.rounds.add();
+    complete(round);
+  }
+}
+
+void Shard::complete(Rounds::Round& round) {
+  for (const auto& item : round.acknowledgements) {
+    const auto it = connections_.find(item.connection);
+    if (it == connections_.end() || !it->second->live()) continue;
+    Connection& connection = *it->second;
+    connection.protocol().acknowledge_through(connection.out(), item.through);
+    mark_dirty(connection);
+    connection.resume_feed();
+  }
+  for (const auto& then : round.then) then();
+  for (MessagePtr& reply : round.replies) internal_.emplace_back(std::move(reply), std::string());
+}
+
+void Shard::mark_dirty(Connection& connection) {
+  if (connection.dirty) return;
+  connection.dirty = true;
+  dirty_.push_back(&connection);
+}
+
+void Shard::flush_dirty() {
+  // A flush may end a connection, whose last words are the next wake-up's.
+  std::vector<Connection*> dirty;
+  dirty.swap(dirty_);
+  for (Connection* connection : dirty) {
+    connection->dirty = false;
+    connection->flush();
+  }
+  if (!ending_.empty()) loop_.wake();
+  if (dirty_.empty()) {
+    dirty.clear();
+    dirty_.swap(dirty);
+  }
+}
+
+void Shard::end(Connection& connection, EndReason reason) {
+  if (connection.ending || connection.stage() == Connection::Stage::kDead) return;
+  connection.ending = true;
+  connection.ending_reason = reason;
+  ending_.push_back(&connection);
+}
+
+void Shard::end_pending() {
+  while (!ending_.empty()) {
+    std::vector<Connection*> ending;
+    ending.swap(ending_);
+    for (Connection* connection : ending) finish_end(*connection, connection->ending_reason);
+  }
+}
+
+void Shard::bury(Connection& connection) {
+  // Dies at the end of the wake-up: it may be somewhere on the stack, or in a list.
+  const auto it = connections_.find(connection.id());
+  if (it == connections_.end()) return;
+  graveyard_.push_back(std::move(it->second));
+  connections_.erase(it);
+  std::erase(dirty_, &connection);
+  std::erase(ending_, &connection);
+  std::erase(moving_, &connection);
+  stats_.connections.subtract();
+  context_.connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Shard::tick() {
+  next_tick_ = now_ + kTick;
+  connection_timers_.advance(now_, [this](uint64_t id, Timestamp deadline) {
+    Timestamp next;
+    check_connection(id, deadline, next);
+    return next;
+  });
+  session_timers_.advance(now_, [this](const std::string& client_id, Timestamp deadline) {
+    Timestamp next;
+    check_session(client_id, deadline, next);
+    return next;
+  });
+  if (sweep_due_) {
+    sweep_due_ = false;
+    sweep_certificates();
+  }
+  const bool all = now_ >= next_observation_;
+  if (!all && now_ < next_absent_) return;
+  next_absent_ = now_ + kAbsentInterval;
+  if (all) next_observation_ = now_ + options_.observation_interval;
+  if (auto deltas = observations_.collect(now_, !all); !deltas.empty()) {
+    context_.dependencies.observations.on_observations(std::move(deltas));
+  }
+}
+
+void Shard::say_goodbye() {
+  if (!goodbye_said_) {
+    goodbye_said_ = true;
+    close_listeners();
+    for (auto& [id, connection] : connections_) {
+      if (connection->live()) {
+        connection->protocol().disconnect(connection->out(), mqtt::ReasonCode::kServerShuttingDown);
+      }
+      end(*connection, EndReason::kServerInitiated);
+    }
+    loop_.wake();
+    return;
+  }
+  const bool quiet = connections_.empty() && rounds_.empty() && gate_.idle() && absorbed_.empty() &&
+                     internal_.empty() && !mailbox_.maybe_has_mail();
+  if (quiet && !drained_.load()) {
+    if (auto deltas = observations_.collect(now_, false); !deltas.empty()) {
+      context_.dependencies.observations.on_observations(std::move(deltas));
+    }
+  }
+  drained_.store(quiet);
+}
+
+}  // namespace fleetward::broker

@@ -1,0 +1,265 @@
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "broker/broker.h"
+#include "broker/commit_gate.h"
+#include "broker/connection.h"
+#include "broker/event_loop.h"
+#include "broker/mail.h"
+#include "broker/observed.h"
+#include "broker/retained.h"
+#include "broker/router.h"
+#include "broker/stats.h"
+#include "broker/timer_wheel.h"
+#include "mqtt/encoder.h"
+#include "mqtt/session.h"
+
+namespace fleetward::broker {
+
+class Shard;
+
+// What the shards share: read-only or thread safe.
+struct ShardContext {
+  ShardContext(const Options& o, const Broker::Dependencies& d) : options(o), dependencies(d), retained(o) {}
+
+  const Options options;
+  const Broker::Dependencies dependencies;
+  std::shared_ptr<const mqtt::SessionOptions> protocol;
+  mqtt::TopicLimits topic_limits;
+  RetainedStore retained;
+  std::vector<std::unique_ptr<Shard>> shards;
+  std::atomic<size_t> connections{0};
+
+  uint32_t owner_of(std::string_view client_id_or_topic) const {
+    return static_cast<uint32_t>(TextHash()(client_id_or_topic) % shards.size());
+  }
+};
+
+// One event loop and everything it owns: listeners' sockets, connections, sessions of its client ids, their
+// subscriptions, one place in the log's queue. All members belong to the shard's thread but post() and what
+// says so. The parts: shard.cc (loop, mail, rounds), shard_connect.cc (from accept to the end of a
+// connection), shard_publish.cc (the life of a publish), shard_subscribe.cc.
+class Shard {
+ public:
+  Shard(ShardContext& context, uint32_t index);
+  ~Shard();
+
+  // Before the thread starts.
+  Status open();
+  void restore(std::unique_ptr<ClientSession> session);
+  void start();
+  // Any thread.
+  ShardMailbox& mailbox() { return mailbox_; }
+  const ShardStats& stats() const { return stats_; }
+  // Stops in two steps, because shards wait for each other: no more clients, until drained() everywhere; then
+  // the end of the loop, after which join() returns.
+  void begin_stop();
+  bool drained() const { return drained_.load(); }
+  void quit();
+  void join();
+  // Through the mailbox (CallMail), from another thread: runs on the shard, waits for it.
+  void run_here(const std::function<void()>& work);
+
+  // --- for tests with a manual clock, instead of start(): one wake-up.
+  void step(Duration wait);
+
+  // --- called by connections
+  EventLoop& loop() { return loop_; }
+  Timestamp now() const { return now_; }
+  std::span<char> read_buffer() { return read_buffer_; }
+  std::string& plain_buffer() { return plain_buffer_; }
+  mqtt::Packet& packet() { return packet_; }
+  void after_receive(size_t bytes);
+  void after_send(size_t bytes) { stats_.bytes_out.add(bytes); }
+  bool must_pause(const Connection& connection) const;
+  void pause(Connection& connection);
+  void mark_dirty(Connection& connection);
+  void set_timer(Connection& connection);
+  void bury(Connection& connection);
+  void refuse(Connection& connection, Refusal refusal, std::string_view detail);
+  // Ends a connection after this wake-up's packets; the first reason counts. Safe from everywhere.
+  void end(Connection& connection, EndReason reason);
+  void on_writable(Connection& connection);
+  void on_connect(Connection& connection, const mqtt::Connect& connect);
+  void on_publish(Connection& connection, const mqtt::Publish& publish, mqtt::AckTicket ticket);
+  void on_subscribe(Connection& connection, uint16_t packet_id,
+                    std::span<const mqtt::RequestedSubscription> subscriptions);
+  void on_unsubscribe(Connection& connection, uint16_t packet_id, std::span<const std::string_view> filters);
+  void on_puback(Connection& connection, uint64_t cookie);
+  void on_disconnect(Connection& connection, const mqtt::Disconnect& disconnect);
+  void on_protocol_error(Connection& connection, mqtt::ReasonCode reason, std::string_view text);
+
+  // --- called by the broker, on the shard's thread (run_here)
+  void listen(int descriptor, std::shared_ptr<const ListenerState> listener);
+  void close_listeners();
+  bool disconnect_client(const std::string& client_id, bool clean_session, bool prevent_will);
+  std::optional<ConnectionInfo> describe(const std::string& client_id) const;
+  std::string trouble() const { return gate_.trouble(); }
+
+  // Called by TLS handshakes.
+  bool admit(const PeerCertificate& certificate);
+
+ private:
+  friend class Acceptor;
+  struct Receiver {
+    ClientSession* session;
+    uint8_t qos;
+    bool retain_as_published;
+  };
+  // One message on its way to the subscribers of this shard.
+  struct Fanout {
+    const mqtt::Publish& publish;
+    mqtt::PublishFrames frames;
+    MessagePtr message;                        // made when first needed
+    const ClientSession* publisher = nullptr;  // for "no local"
+    bool stored = false;                       // something joined the gathering batch
+    explicit Fanout(const mqtt::Publish& p, MessagePtr m = nullptr)
+        : publish(p), frames(p), message(std::move(m)) {}
+  };
+  struct Outbox {
+    std::vector<Mail> mail;
+    size_t weight = 0;
+  };
+
+  // shard.cc
+  void run();
+  void wake_up(Duration wait);
+  void absorb_mail();
+  void handle_mail();
+  void handle(RouteMail& mail);
+  void handle(InterestChange& mail);
+  void handle(RetainMail& mail);
+  void handle(DurableMail& mail);
+  void handle(CommitMail& mail);
+  void handle(AdoptMail& mail);
+  void handle(PublishMail& mail);
+  void handle(SnapshotMail& mail);
+  void handle(CallMail& mail);
+  void post_later(uint32_t shard, Mail mail, size_t weight);
+  void flush_outboxes();
+  void finish_round();
+  void complete_rounds();
+  void complete(Rounds::Round& round);
+  void flush_dirty();
+  void end_pending();
+  void tick();
+  void resume_paused();
+  // The round waits for the gathering batch of this shard.
+  void wait_for_commit();
+  void say_goodbye();
+
+  // shard_connect.cc
+  void accept_from(int listener, const std::shared_ptr<const ListenerState>& state);
+  void move_pending();
+  void answer_connect(Connection& connection);
+  bool admit_client(Connection& connection);
+  void refuse_connect(Connection& connection, Refusal refusal, mqtt::ReasonCode reason,
+                      std::string_view text);
+  ClientSession* open_session(Connection& connection, bool& present);
+  void send_backlog(ClientSession& session);
+  void finish_end(Connection& connection, EndReason reason);
+  void release_session(Connection& connection, EndReason reason);
+  void fire_will(Connection& connection, ClientSession& session, EndReason reason);
+  void end_session(const std::string& client_id);
+  void set_session_timer(ClientSession& session);
+  void check_connection(uint64_t id, Timestamp deadline, Timestamp& next);
+  void check_session(const std::string& client_id, Timestamp deadline, Timestamp& next);
+  void sweep_certificates();
+  bool allowed(Connection& connection, registry::DeviceAction action, std::string_view name);
+  void authorization_failed(Connection& connection, Refusal refusal, std::string_view what);
+  void announce_presence(Connection& connection, ClientSession& session, bool connected, EndReason reason);
+  void queue_internal(MessagePtr message);
+  ClientSession* find_session(std::string_view client_id) const;
+
+  // shard_publish.cc
+  struct PublishFault {
+    Refusal refusal;
+    mqtt::ReasonCode reason;
+    std::string text;
+  };
+  std::optional<PublishFault> check_publish(Connection& connection, const mqtt::Publish& publish);
+  void refuse_publish(Connection& connection, const mqtt::Publish& publish, mqtt::AckTicket ticket,
+                      const PublishFault& fault);
+  void publish_internal(const MessagePtr& message, std::string_view client_id);
+  bool run_hook(const Publisher& publisher, const mqtt::Publish& publish, const Message& properties,
+                uint32_t hops);
+  void route(Fanout& fanout);
+  void retain(Fanout& fanout);
+  const MessagePtr& message_of(Fanout& fanout) const;
+  void deliver_local(Fanout& fanout);
+  void deliver(ClientSession& session, const Receiver& receiver, Fanout& fanout);
+  void deliver_qos1(ClientSession& session, bool retain_flag, Fanout& fanout);
+  bool enqueue(ClientSession& session, Outgoing outgoing);
+  void pump(ClientSession& session);
+  enum class Pumped : uint8_t { kNext, kStop };
+  Pumped pump_one(ClientSession& session, Connection& connection);
+  void forget(ClientSession& session, const Outgoing& outgoing);
+
+  // shard_subscribe.cc
+  mqtt::ReasonCode subscribe_one(Connection& connection, const mqtt::RequestedSubscription& requested,
+                                 bool& is_new);
+  void send_retained(Connection& connection, const mqtt::Subscription& subscription, bool is_new);
+  void remove_subscriptions(ClientSession& session);
+  void announce_subscriptions(Connection& connection, bool subscribed, std::vector<std::string> filters);
+
+  ShardContext& context_;
+  const Options& options_;
+  const uint32_t index_;
+  Logger& logger_;
+  ShardStats stats_;
+  EventLoop loop_;
+  ShardMailbox mailbox_;
+  Timestamp now_;
+
+  std::vector<char> read_buffer_;
+  std::string plain_buffer_;
+  mqtt::Packet packet_;
+  mqtt::Publish outgoing_publish_;        // scratch
+  Message properties_;                    // scratch: what the hook sees of a client's publish
+  const Message plain_properties_[2][2];  // by QoS and RETAIN: of a publish without MQTT 5 properties
+  Router::Targets targets_;               // scratch
+  std::vector<Receiver> receivers_;       // scratch
+  uint64_t fanout_id_ = 0;
+
+  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
+  uint64_t last_connection_ = 0;
+  TextMap<std::unique_ptr<ClientSession>> sessions_;
+  Router router_;
+  Observations observations_;
+  CommitGate gate_;
+  Rounds rounds_;
+  bool round_waits_here_ = false;  // the open round waits for the gathering batch
+
+  std::vector<Outbox> outboxes_;
+  bool outbox_blocked_ = false;
+  std::vector<Mail> incoming_, absorbed_;
+  std::vector<std::pair<MessagePtr, std::string>> internal_;  // to publish, with the client id of a will
+  std::vector<Connection*> dirty_, ending_, moving_;
+  std::vector<uint64_t> paused_;
+  std::vector<std::unique_ptr<Connection>> graveyard_;
+  std::vector<std::unique_ptr<EventSource>> listeners_;
+
+  TimerWheel<uint64_t> connection_timers_;
+  TimerWheel<std::string> session_timers_;
+  Timestamp next_tick_, next_observation_, next_absent_;
+  state::SnapshotPtr snapshot_;
+  bool sweep_due_ = false;
+  size_t queued_bytes_ = 0;  // of all sessions of this shard
+
+  std::thread thread_;
+  std::atomic<bool> stopping_{false}, drained_{false}, quit_{false};
+  bool goodbye_said_ = false;
+};
+
+}  // namespace fleetward::broker

@@ -1,0 +1,630 @@
+// From accept to the end of a connection; sessions that outlive it.
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <unistd.h>
+
+#include "broker/lifecycle.h"
+#include "broker/message_codec.h"
+#include "broker/session_store.h"
+#include "broker/shard.h"
+#include "broker/sockets.h"
+#include "broker/topics.h"
+
+namespace fleetward::broker {
+namespace {
+
+constexpr int kAcceptsPerWakeUp = 64;
+constexpr Duration kLinger{1000};  // for a client that was told to go
+
+bool later(Timestamp a, Timestamp b) {
+  return b.ms == 0 || a < b;
+}
+
+MessagePtr will_message(const mqtt::Will& will, Timestamp now) {
+  auto message = std::make_shared<Message>();
+  mqtt::Publish publish;
+  publish.topic = will.topic;
+  publish.payload = will.payload;
+  publish.qos = will.qos;
+  publish.retain = will.retain;
+  publish.properties = will.properties;
+  from_publish(publish, now, *message);
+  return message;
+}
+
+}  // namespace
+
+// A listening socket in the loop of its shard.
+class Acceptor final : public EventSource {
+ public:
+  Acceptor(Shard& shard, int descriptor, std::shared_ptr<const ListenerState> state)
+      : shard_(shard), descriptor_(descriptor), state_(std::move(state)) {}
+  ~Acceptor() override {
+    shard_.loop().remove(descriptor_, this);
+    ::close(descriptor_);
+  }
+  void on_event(bool /*readable*/, bool /*writable*/) override { shard_.accept_from(descriptor_, state_); }
+  Status attach() { return shard_.loop().add(descriptor_, this, true, false); }
+
+ private:
+  Shard& shard_;
+  const int descriptor_;
+  const std::shared_ptr<const ListenerState> state_;
+};
+
+void Shard::listen(int descriptor, std::shared_ptr<const ListenerState> listener) {
+  auto acceptor = std::make_unique<Acceptor>(*this, descriptor, std::move(listener));
+  if (auto ok = acceptor->attach(); !ok) {
+    logger_.error("broker_listen_failed", {{"reason", ok.error().message}});
+    return;
+  }
+  listeners_.push_back(std::move(acceptor));
+}
+
+void Shard::close_listeners() {
+  listeners_.clear();
+}
+
+void Shard::accept_from(int listener, const std::shared_ptr<const ListenerState>& state) {
+  for (int i = 0; i < kAcceptsPerWakeUp; ++i) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    const int descriptor =
+        ::accept4(listener, reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor < 0) {
+      if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+        logger_.warn("broker_accept_failed", {{"reason", std::strerror(errno)}});
+      }
+      return;
+    }
+    stats_.accepted.add();
+    if (context_.connections.fetch_add(1, std::memory_order_relaxed) >= options_.connections_max) {
+      context_.connections.fetch_sub(1, std::memory_order_relaxed);
+      stats_.refuse(Refusal::kConnectionsMax);
+      ::close(descriptor);
+      continue;
+    }
+    const int on = 1;
+    ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    const SocketAddress peer = describe_address(address);
+    const uint64_t id = uint64_t{index_} << 48 | ++last_connection_;
+    auto connection =
+        std::make_unique<Connection>(id, descriptor, peer.ip, peer.port, state, context_.protocol,
+                                     options_.authorization_cache_max, now_ + options_.connect_timeout);
+    Connection& kept = *connection;
+    connections_.emplace(id, std::move(connection));
+    stats_.connections.add();
+    if (auto ok = kept.attach(*this); !ok) {
+      kept.kill();
+      continue;
+    }
+    set_timer(kept);
+  }
+}
+
+void Shard::set_timer(Connection& connection) {
+  const Timestamp at = connection.live() ? connection.protocol().keep_alive_deadline() : connection.deadline;
+  if (at.ms == 0 || !later(at, connection.timer_at)) return;
+  connection.timer_at = at;
+  connection_timers_.add(connection.id(), at);
+}
+
+void Shard::check_connection(uint64_t id, Timestamp deadline, Timestamp& next) {
+  const auto it = connections_.find(id);
+  if (it == connections_.end() || it->second->timer_at != deadline) return;
+  Connection& connection = *it->second;
+  const Timestamp at = connection.live() ? connection.protocol().keep_alive_deadline() : connection.deadline;
+  // A connection that is not being read cannot be blamed for its silence.
+  const bool excused = connection.live() && (connection.paused || connection.protocol().unacknowledged() > 0);
+  if (at > now_ || excused) {
+    next = at > now_ ? at : now_ + Duration{1000};
+    connection.timer_at = next;
+    return;
+  }
+  connection.timer_at = {};
+  if (connection.live()) {
+    if (at.ms == 0) return;
+    stats_.keepalive_timeouts.add();
+    connection.protocol().disconnect(connection.out(), mqtt::ReasonCode::kKeepAliveTimeout);
+    end(connection, EndReason::kKeepAliveTimeout);
+  } else {
+    if (connection.stage() != Connection::Stage::kClosing) {
+      refuse(connection, Refusal::kConnectTimeout, "no CONNECT in time");
+    }
+    connection.kill();
+  }
+}
+
+void Shard::refuse(Connection& connection, Refusal refusal, std::string_view detail) {
+  stats_.refuse(refusal);
+  if (connection.refusals_logged++ >= options_.refusals_logged_max) return;
+  logger_.warn("mqtt_refused", {{"reason", to_string(refusal)},
+                                {"detail", detail},
+                                {"peer", connection.peer_ip()},
+                                {"client_id", connection.request.client_id},
+                                {"certificate", connection.certificate_id()}});
+}
+
+bool Shard::admit(const PeerCertificate& certificate) {
+  const auto refused = [&](Refusal refusal) {
+    stats_.refuse(refusal);
+    logger_.warn("mqtt_refused", {{"reason", to_string(refusal)}, {"certificate", certificate.id}});
+    return false;
+  };
+  if (!certificate.in_validity) return refused(Refusal::kCertificateExpired);
+  const auto status = context_.dependencies.authorizer.find_device(*snapshot_, certificate.id);
+  // An inactive one may say who it is: its CONNECT is refused, under its name (answer_connect).
+  return status != registry::DeviceStatus::kUnknown || refused(Refusal::kCertificateUnknown);
+}
+
+// ---------------------------------------------------------------- CONNECT
+
+void Shard::on_connect(Connection& connection, const mqtt::Connect& connect) {
+  using mqtt::Property;
+  using mqtt::ReasonCode;
+  ConnectRequest& request = connection.request;
+  request.client_id = connect.client_id;
+  request.clean_start = connect.clean_start;
+  request.is_v5 = connect.version == mqtt::Version::k5;
+  request.session_expiry_s = request.is_v5 ? connect.properties.number(Property::kSessionExpiry)
+                                           : (connect.clean_start ? 0 : 0xFFFFFFFF);
+  connection.set_stage(Connection::Stage::kConnect);
+  // The protocol machine has refused what the specification forbids: a too long id, an empty one with a
+  // session to keep, a will whose topic is none.
+  if (request.client_id.empty()) {
+    request.client_id = context_.dependencies.random.uuid();
+    request.assigned = true;
+  }
+  if (request.client_id.front() == '$') {
+    refuse_connect(connection, Refusal::kConnectInvalid, ReasonCode::kClientIdentifierNotValid,
+                   "a client id may not start with '$'");
+    return;
+  }
+  if (connect.has_will) {
+    if (!is_ordinary_topic(connect.will.topic)) {
+      refuse_connect(connection, Refusal::kConnectInvalid, ReasonCode::kTopicNameInvalid,
+                     "a will may not have a reserved topic");
+      return;
+    }
+    if (connect.will.payload.size() > options_.payload_bytes_max) {
+      refuse_connect(connection, Refusal::kConnectInvalid, ReasonCode::kPacketTooLarge,
+                     "the will is too large");
+      return;
+    }
+    request.will = will_message(connect.will, now_);
+    request.will_delay_s = connect.will.properties.number(Property::kWillDelay);
+  }
+  if (context_.owner_of(request.client_id) != index_) {
+    moving_.push_back(&connection);
+  } else {
+    answer_connect(connection);
+  }
+}
+
+void Shard::move_pending() {
+  std::vector<Connection*> moving;
+  moving.swap(moving_);
+  for (Connection* connection : moving) {
+    connection->flush();
+    if (connection->stage() != Connection::Stage::kConnect || connection->ending) continue;
+    const auto it = connections_.find(connection->id());
+    std::unique_ptr<Connection> owned = std::move(it->second);
+    connections_.erase(it);
+    std::erase(dirty_, connection);
+    connection->dirty = false;
+    stats_.connections.subtract();
+    connection->detach();
+    post_later(context_.owner_of(connection->request.client_id), AdoptMail{std::move(owned)},
+               options_.packet_bytes_max);
+  }
+}
+
+void Shard::refuse_connect(Connection& connection, Refusal refusal, mqtt::ReasonCode reason,
+                           std::string_view text) {
+  refuse(connection, refusal, text);
+  connection.protocol().reject(connection.out(), reason, text);
+  mark_dirty(connection);
+  end(connection,
+      reason == mqtt::ReasonCode::kNotAuthorized ? EndReason::kAuthError : EndReason::kClientError);
+}
+
+// Who is it, and may it connect? Everything that is refused here is recorded under the client's name.
+bool Shard::admit_client(Connection& connection) {
+  using registry::DeviceAction;
+  const ConnectRequest& request = connection.request;
+  const auto& listener = connection.listener().listener;
+  const bool is_open = listener.kind == Listener::Kind::kMqtt && listener.plain_policy == "open";
+  registry::DeviceConnection& device = connection.device;
+  device.certificate_id = connection.certificate_id();
+  device.named_policy = listener.kind == Listener::Kind::kMqtt && !is_open ? listener.plain_policy : "";
+  device.client_id = request.client_id;
+  device.source_address = connection.peer_ip();
+  device.server_name = connection.server_name();
+  device.persistent = request.session_expiry_s > 0;
+  device.last_will = request.will != nullptr;
+  const auto policy = context_.dependencies.authorizer.compile(*snapshot_, device);
+  connection.policy_version = snapshot_->version();
+
+  Observed& observed = observations_.of(request.client_id, false, now_);
+  observed.thing = policy->thing().empty() ? request.client_id : policy->thing();
+  observed.registered = !policy->thing().empty();
+  ++observed.connection_attempts;
+  observed.address(connection.peer_ip());
+  connection.observed = &observed;
+  if (is_open) return true;
+
+  connection.access.set_policy(policy);
+  const bool is_certificate = listener.kind != Listener::Kind::kMqtt;
+  if (is_certificate && context_.dependencies.authorizer.find_device(*snapshot_, device.certificate_id) !=
+                            registry::DeviceStatus::kActive) {
+    authorization_failed(connection, Refusal::kCertificateInactive, "the certificate is not ACTIVE");
+    return false;
+  }
+  const Message* will = request.will.get();
+  if (allowed(connection, DeviceAction::kConnect, request.client_id) &&
+      (will == nullptr ||
+       (allowed(connection, DeviceAction::kPublish, will->topic) &&
+        (!will->retain || allowed(connection, DeviceAction::kRetainPublish, will->topic))))) {
+    return true;
+  }
+  authorization_failed(connection, Refusal::kConnectNotAuthorized, "iot:Connect, or the will topic");
+  if (lifecycle::has_events(request.client_id)) {
+    connection.session_id = context_.dependencies.random.uuid();
+    queue_internal(
+        lifecycle::connect_failed({request.client_id, policy->thing_is_exclusive() ? policy->thing() : "",
+                                   connection.session_id, device.certificate_id, 0, now_},
+                                  "AUTHORIZATION_FAILED"));
+  }
+  return false;
+}
+
+void Shard::answer_connect(Connection& connection) {
+  using mqtt::ReasonCode;
+  const ConnectRequest& request = connection.request;
+  if (stopping_.load(std::memory_order_relaxed)) {
+    connection.protocol().reject(connection.out(), ReasonCode::kServerShuttingDown);
+    end(connection, EndReason::kServerInitiated);
+    return;
+  }
+  const bool admitted = admit_client(connection);
+  connection.observed = nullptr;
+  if (!admitted) {
+    connection.protocol().reject(connection.out(), ReasonCode::kNotAuthorized, "not authorized to connect");
+    mark_dirty(connection);
+    end(connection, EndReason::kAuthError);
+    return;
+  }
+  if (ClientSession* old = find_session(request.client_id); old != nullptr && old->connection != nullptr) {
+    Connection& other = *old->connection;
+    stats_.takeovers.add();
+    other.protocol().disconnect(other.out(), ReasonCode::kSessionTakenOver);
+    other.ending = true;
+    finish_end(other, EndReason::kDuplicateClientId);
+  }
+  bool present = false;
+  ClientSession* session = open_session(connection, present);
+  if (session == nullptr) {
+    refuse_connect(connection, Refusal::kSessionsMax, ReasonCode::kQuotaExceeded, "too many sessions");
+    return;
+  }
+  connection.session = session;
+  connection.will = request.will;
+  connection.will_delay_s = request.will_delay_s;
+  connection.observed = &observations_.of(request.client_id, true, now_);
+  connection.observed->connected = true;
+  connection.observed->disconnected_since = {};
+  connection.session_id = context_.dependencies.random.uuid();
+  mqtt::Session::Accept accept;
+  accept.session_present = present;
+  if (request.assigned) accept.assigned_client_id = request.client_id;
+  if (request.is_v5 && session->expiry_s != request.session_expiry_s)
+    accept.session_expiry_s = session->expiry_s;
+  connection.protocol().accept(connection.out(), accept, now_);
+  connection.set_stage(Connection::Stage::kConnected);
+  connection.timer_at = {};
+  set_timer(connection);
+  mark_dirty(connection);
+  stats_.connects.add();
+  announce_presence(connection, *session, true, EndReason::kClientInitiated);
+  send_backlog(*session);
+}
+
+ClientSession* Shard::open_session(Connection& connection, bool& present) {
+  const ConnectRequest& request = connection.request;
+  const auto expiry_max_s =
+      static_cast<uint32_t>(std::min<int64_t>(options_.session_expiry_max.count() / 1000, 0xFFFFFFFF));
+  if (request.clean_start) end_session(request.client_id);
+  ClientSession* session = find_session(request.client_id);
+  const uint32_t expiry_s = std::min(request.session_expiry_s, expiry_max_s);
+  const bool persistent = expiry_s > 0;
+  present = session != nullptr;
+  if (!present) {
+    if (persistent && stats_.sessions.get() >= options_.sessions_max / context_.shards.size() + 1)
+      return nullptr;
+    auto made = std::make_unique<ClientSession>();
+    made->client_id = request.client_id;
+    session = made.get();
+    sessions_.emplace(request.client_id, std::move(made));
+  }
+  if (session->persistent != persistent) {
+    for (const auto& [filter, subscription] : session->subscriptions) {
+      if (subscription.qos > 0) router_.changed(filter, session->persistent, persistent);
+    }
+    if (!persistent) {
+      // It ends with this connection: nothing of it may come back after a restart.
+      session_store::erase_session(gate_.batch(), session->client_id);
+      for (Outgoing& outgoing : session->queue) outgoing.stored = false;
+      for (auto& [sequence, outgoing] : session->inflight) outgoing.stored = false;
+      stats_.sessions.subtract();
+    } else {
+      stats_.sessions.add();
+    }
+    session->persistent = persistent;
+  }
+  session->expiry_s = expiry_s;
+  session->connection = &connection;
+  session->connected_since = now_;
+  session->expires = {};
+  session->delayed_will.reset();
+  session->disconnect_reason = "";
+  if (present) ++session->lifecycle_version;
+  if (persistent) session_store::put_session(gate_.batch(), *session);
+  return session;
+}
+
+// What was sent and not acknowledged goes first, under its old packet identifier [MQTT-4.4.0-1].
+void Shard::send_backlog(ClientSession& session) {
+  Connection& connection = *session.connection;
+  for (auto it = session.inflight.begin(); it != session.inflight.end();) {
+    Outgoing& outgoing = it->second;
+    auto sent = mqtt::Session::Sent::kTooLarge;
+    if (to_publish(*outgoing.message, now_, outgoing_publish_)) {
+      outgoing_publish_.qos = 1;
+      outgoing_publish_.retain = outgoing.retain;
+      sent = connection.protocol().resend(connection.out(), outgoing_publish_, outgoing.packet_id, it->first);
+      stats_.messages_out[1].add();
+      connection.observed->received();
+    }
+    if (sent == mqtt::Session::Sent::kSent) {
+      ++it;
+    } else if (sent == mqtt::Session::Sent::kTooLarge) {
+      forget(session, outgoing);
+      it = session.inflight.erase(it);
+    } else {
+      // The client has lowered its window: back to the queue, in its place.
+      session.queue.insert(
+          std::upper_bound(session.queue.begin(), session.queue.end(), outgoing,
+                           [](const Outgoing& a, const Outgoing& b) { return a.sequence < b.sequence; }),
+          std::move(outgoing));
+      it = session.inflight.erase(it);
+    }
+  }
+  pump(session);
+}
+
+// ---------------------------------------------------------------- policies
+
+bool Shard::allowed(Connection& connection, registry::DeviceAction action, std::string_view name) {
+  if (!connection.access.policy()) return true;
+  if (connection.policy_version != snapshot_->version()) {
+    auto renewed =
+        context_.dependencies.authorizer.renew(*snapshot_, connection.device, connection.access.policy());
+    if (!renewed) return false;  // the certificate is not active any more: sweep_certificates() ends it
+    connection.access.set_policy(std::move(renewed));
+    connection.policy_version = snapshot_->version();
+  }
+  return connection.access.allows(action, name);
+}
+
+void Shard::authorization_failed(Connection& connection, Refusal refusal, std::string_view what) {
+  stats_.authorization_failures.add();
+  if (connection.observed != nullptr) connection.observed->authorization_failed();
+  refuse(connection, refusal, what);
+}
+
+void Shard::sweep_certificates() {
+  for (auto& [id, connection] : connections_) {
+    if (!connection->live() || connection->device.certificate_id.empty()) continue;
+    if (context_.dependencies.authorizer.find_device(*snapshot_, connection->device.certificate_id) ==
+        registry::DeviceStatus::kActive) {
+      continue;
+    }
+    refuse(*connection, Refusal::kCertificateInactive, "the certificate is not ACTIVE any more");
+    connection->protocol().disconnect(connection->out(), mqtt::ReasonCode::kNotAuthorized,
+                                      "the certificate is not ACTIVE any more");
+    end(*connection, EndReason::kAuthError);
+  }
+}
+
+// ---------------------------------------------------------------- the end
+
+void Shard::on_disconnect(Connection& connection, const mqtt::Disconnect& disconnect) {
+  if (disconnect.reason != mqtt::ReasonCode::kDisconnectWithWill) connection.will.reset();
+  ClientSession* session = connection.session;
+  if (session != nullptr && disconnect.properties.has(mqtt::Property::kSessionExpiry)) {
+    const uint32_t asked = disconnect.properties.number(mqtt::Property::kSessionExpiry);
+    const auto most = static_cast<uint32_t>(options_.session_expiry_max.count() / 1000);
+    // From 0 to something is a protocol error, which the protocol machine has seen.
+    if (session->persistent) session->expiry_s = std::min(asked, most);
+  }
+  end(connection, EndReason::kClientInitiated);
+}
+
+void Shard::on_protocol_error(Connection& connection, mqtt::ReasonCode reason, std::string_view text) {
+  refuse(connection, connection.live() ? Refusal::kProtocolError : Refusal::kConnectInvalid, text);
+  static_cast<void>(reason);
+  end(connection, EndReason::kClientError);
+}
+
+void Shard::finish_end(Connection& connection, EndReason reason) {
+  if (connection.stage() == Connection::Stage::kDead || connection.stage() == Connection::Stage::kClosing)
+    return;
+  if (connection.session != nullptr) release_session(connection, reason);
+  if (reason == EndReason::kConnectionLost) {
+    connection.kill();
+  } else {
+    connection.close_after_flush(now_, reason == EndReason::kClientInitiated ? Duration{0} : kLinger);
+  }
+}
+
+void Shard::release_session(Connection& connection, EndReason reason) {
+  ClientSession& session = *connection.session;
+  stats_.disconnects.add();
+  if (session.persistent) {
+    for (const auto& entry : connection.protocol().inflight()) {
+      if (const auto it = session.inflight.find(entry.cookie); it != session.inflight.end()) {
+        it->second.packet_id = entry.packet_id;
+      }
+    }
+  }
+  session.connection = nullptr;
+  session.disconnected_since = now_;
+  session.disconnect_reason = to_string(reason);
+  Observed& observed = *connection.observed;
+  observed.connected = false;
+  observed.disconnected_since = now_;
+  ++observed.disconnects;
+  observed.changed = true;
+  connection.observed = nullptr;
+  connection.session = nullptr;
+  fire_will(connection, session, reason);
+  announce_presence(connection, session, false, reason);
+  if (!session.persistent || session.expiry_s == 0) {
+    end_session(session.client_id);
+    return;
+  }
+  session_store::put_session(gate_.batch(), session);
+  session.expires = now_ + Duration{int64_t{session.expiry_s} * 1000};
+  set_session_timer(session);
+}
+
+void Shard::fire_will(Connection& connection, ClientSession& session, EndReason /*reason*/) {
+  if (!connection.will || stopping_.load(std::memory_order_relaxed)) return;
+  auto will = std::make_shared<Message>(*connection.will);
+  will->published = now_;
+  connection.will.reset();
+  const uint32_t delay_s = std::min(connection.will_delay_s, session.expiry_s);
+  if (delay_s == 0) {
+    stats_.wills.add();
+    internal_.emplace_back(std::move(will), session.client_id);
+    return;
+  }
+  session.delayed_will = std::move(will);
+  session.will_at = now_ + Duration{int64_t{delay_s} * 1000};
+}
+
+void Shard::end_session(const std::string& client_id) {
+  const auto it = sessions_.find(client_id);
+  if (it == sessions_.end()) return;
+  ClientSession& session = *it->second;
+  remove_subscriptions(session);
+  if (session.persistent) {
+    session_store::erase_session(gate_.batch(), session.client_id);
+    stats_.sessions.subtract();
+  }
+  queued_bytes_ -= session.queue_bytes;
+  if (session.delayed_will) {
+    stats_.wills.add();
+    internal_.emplace_back(std::move(session.delayed_will), session.client_id);
+  }
+  sessions_.erase(it);
+}
+
+void Shard::set_session_timer(ClientSession& session) {
+  Timestamp at = session.expires;
+  if (session.delayed_will && later(session.will_at, at)) at = session.will_at;
+  if (at.ms == 0 || !later(at, session.timer_at)) return;
+  session.timer_at = at;
+  session_timers_.add(session.client_id, at);
+}
+
+void Shard::check_session(const std::string& client_id, Timestamp deadline, Timestamp& next) {
+  ClientSession* session = find_session(client_id);
+  if (session == nullptr || session->timer_at != deadline) return;
+  session->timer_at = {};
+  if (session->delayed_will && session->will_at <= now_) {
+    stats_.wills.add();
+    internal_.emplace_back(std::move(session->delayed_will), session->client_id);
+    session->delayed_will.reset();
+  }
+  if (session->connection == nullptr && session->expires.ms != 0 && session->expires <= now_) {
+    end_session(client_id);
+    return;
+  }
+  static_cast<void>(next);
+  set_session_timer(*session);
+}
+
+ClientSession* Shard::find_session(std::string_view client_id) const {
+  const auto it = sessions_.find(client_id);
+  return it == sessions_.end() ? nullptr : it->second.get();
+}
+
+void Shard::queue_internal(MessagePtr message) {
+  internal_.emplace_back(std::move(message), std::string());
+}
+
+void Shard::announce_presence(Connection& connection, ClientSession& session, bool connected,
+                              EndReason reason) {
+  if (!lifecycle::has_events(session.client_id)) return;
+  const auto& policy = connection.access.policy();
+  lifecycle::Subject subject;
+  subject.client_id = session.client_id;
+  if (policy && policy->thing_is_exclusive()) subject.thing_name = policy->thing();
+  subject.session_id = connection.session_id;
+  subject.principal = connection.device.certificate_id;
+  subject.version = session.lifecycle_version;
+  subject.now = now_;
+  queue_internal(
+      connected ? lifecycle::connected(subject, connection.peer_ip())
+                : lifecycle::disconnected(subject, reason == EndReason::kClientInitiated, to_string(reason)));
+}
+
+// ---------------------------------------------------------------- operators
+
+bool Shard::disconnect_client(const std::string& client_id, bool clean_session, bool prevent_will) {
+  ClientSession* session = find_session(client_id);
+  const bool was_connected = session != nullptr && session->connection != nullptr;
+  if (was_connected) {
+    Connection& connection = *session->connection;
+    if (prevent_will) connection.will.reset();
+    connection.protocol().disconnect(connection.out(), mqtt::ReasonCode::kAdministrativeAction);
+    connection.ending = true;
+    finish_end(connection, EndReason::kApiInitiated);
+  }
+  if (clean_session) end_session(client_id);
+  return was_connected;
+}
+
+std::optional<ConnectionInfo> Shard::describe(const std::string& client_id) const {
+  const ClientSession* session = find_session(client_id);
+  if (session == nullptr) return std::nullopt;
+  ConnectionInfo info;
+  info.client_id = client_id;
+  info.clean_session = !session->persistent;
+  info.session_expiry_seconds = session->expiry_s;
+  info.connected_since = session->connected_since;
+  info.disconnect_reason = session->disconnect_reason;
+  if (Connection* connection = session->connection; connection != nullptr) {
+    info.connected = true;
+    if (connection->observed->registered) info.thing_name = connection->observed->thing;
+    info.certificate_id = connection->device.certificate_id;
+    info.source_ip = connection->peer_ip();
+    info.source_port = connection->peer_port();
+    info.keep_alive_seconds = connection->protocol().keep_alive_s();
+  } else {
+    info.disconnected_since = session->disconnected_since;
+  }
+  for (const auto& [filter, subscription] : session->subscriptions) {
+    info.subscriptions.push_back({filter, subscription.qos});
+  }
+  return info;
+}
+
+}  // namespace fleetward::broker

@@ -1,0 +1,212 @@
+#include "broker/tls.h"
+
+#include <array>
+#include <cstring>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include "core/encoding.h"
+
+namespace fleetward::broker {
+namespace {
+
+std::string openssl_error() {
+  const unsigned long code = ERR_peek_last_error();
+  ERR_clear_error();
+  if (code == 0) return "unknown TLS error";
+  const char* reason = ERR_reason_error_string(code);
+  return reason != nullptr ? reason : "TLS error " + std::to_string(code);
+}
+
+PeerCertificate describe(X509* certificate) {
+  PeerCertificate peer;
+  unsigned char* der = nullptr;
+  const int size = i2d_X509(certificate, &der);
+  if (size > 0) {
+    peer.id = sha256_hex({reinterpret_cast<const char*>(der), static_cast<size_t>(size)});
+    OPENSSL_free(der);
+  }
+  peer.in_validity = X509_cmp_current_time(X509_get0_notBefore(certificate)) < 0 &&
+                     X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0;
+  return peer;
+}
+
+// Replaces OpenSSL's chain building: see TlsContext.
+int verify_certificate(X509_STORE_CTX* store, void* argument) {
+  const auto* context = static_cast<const TlsContext*>(argument);
+  X509* leaf = X509_STORE_CTX_get0_cert(store);
+  if (leaf == nullptr) return 0;
+  const PeerCertificate peer = describe(leaf);
+  if (!peer.in_validity) {
+    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_HAS_EXPIRED);
+    // The owner counts it.
+    context->admit()(peer);
+    return 0;
+  }
+  if (!context->admit()(peer)) {
+    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);
+    return 0;
+  }
+  X509_STORE_CTX_set_error(store, X509_V_OK);
+  return 1;
+}
+
+int select_alpn(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+                unsigned int in_size, void* /*argument*/) {
+  // `in`: names, each with a length byte.
+  for (unsigned int at = 0; at + 1 <= in_size;) {
+    const unsigned int size = in[at];
+    if (at + 1 + size > in_size) break;
+    if (std::string_view(reinterpret_cast<const char*>(in + at + 1), size) == kAlpnMqtt) {
+      *out = in + at + 1;
+      *out_size = static_cast<unsigned char>(size);
+      return SSL_TLSEXT_ERR_OK;
+    }
+    at += 1 + size;
+  }
+  return SSL_TLSEXT_ERR_NOACK;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<TlsContext>> TlsContext::create(const std::string& certificate_chain_pem,
+                                                       const std::string& private_key_pem, Admit admit) {
+  auto out = std::shared_ptr<TlsContext>(new TlsContext());
+  out->admit_ = std::move(admit);
+  out->context_ = SSL_CTX_new(TLS_server_method());
+  SSL_CTX* context = out->context_;
+  if (context == nullptr) return fail(ErrorCode::kInternal, openssl_error());
+  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  // No resumption, as AWS: each connection proves its certificate, so a revoked one cannot come back.
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_num_tickets(context, 0);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  if (SSL_CTX_use_certificate_chain_file(context, certificate_chain_pem.c_str()) != 1) {
+    return fail(ErrorCode::kInvalidArgument, certificate_chain_pem + ": " + openssl_error());
+  }
+  if (SSL_CTX_use_PrivateKey_file(context, private_key_pem.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(context) != 1) {
+    return fail(ErrorCode::kInvalidArgument, private_key_pem + ": " + openssl_error());
+  }
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  SSL_CTX_set_cert_verify_callback(context, verify_certificate, out.get());
+  SSL_CTX_set_alpn_select_cb(context, select_alpn, nullptr);
+  return out;
+}
+
+TlsContext::~TlsContext() {
+  SSL_CTX_free(context_);
+}
+
+TlsEngine::TlsEngine(std::shared_ptr<TlsContext> context) : context_(std::move(context)) {
+  ssl_ = SSL_new(context_->native());
+  BIO* in = BIO_new(BIO_s_mem());
+  BIO* out = BIO_new(BIO_s_mem());
+  if (ssl_ == nullptr || in == nullptr || out == nullptr) {
+    BIO_free(in);
+    BIO_free(out);
+    set_failed();
+    return;
+  }
+  BIO_set_mem_eof_return(in, -1);
+  BIO_set_mem_eof_return(out, -1);
+  SSL_set_bio(ssl_, in, out);
+  SSL_set_accept_state(ssl_);
+}
+
+TlsEngine::~TlsEngine() {
+  SSL_free(ssl_);
+}
+
+void TlsEngine::set_failed() {
+  failure_ = openssl_error();
+  state_ = State::kFailed;
+}
+
+bool TlsEngine::feed(std::string_view encrypted, std::string& plain) {
+  if (state_ == State::kFailed || state_ == State::kClosed) return false;
+  while (!encrypted.empty()) {
+    const int n = BIO_write(SSL_get_rbio(ssl_), encrypted.data(), static_cast<int>(encrypted.size()));
+    if (n <= 0) {
+      set_failed();
+      return false;
+    }
+    encrypted.remove_prefix(static_cast<size_t>(n));
+  }
+  return advance(plain);
+}
+
+bool TlsEngine::advance(std::string& plain) {
+  ERR_clear_error();
+  if (state_ == State::kHandshake) {
+    const int n = SSL_do_handshake(ssl_);
+    if (n != 1) {
+      const int error = SSL_get_error(ssl_, n);
+      if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return true;
+      set_failed();
+      return false;
+    }
+    state_ = State::kOpen;
+    if (X509* certificate = SSL_get0_peer_certificate(ssl_); certificate != nullptr) {
+      certificate_id_ = describe(certificate).id;
+    }
+  }
+  std::array<char, 16 * 1024> chunk;
+  while (true) {
+    const int n = SSL_read(ssl_, chunk.data(), static_cast<int>(chunk.size()));
+    if (n > 0) {
+      plain.append(chunk.data(), static_cast<size_t>(n));
+      continue;
+    }
+    const int error = SSL_get_error(ssl_, n);
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return true;
+    if (error == SSL_ERROR_ZERO_RETURN) {
+      state_ = State::kClosed;
+    } else {
+      set_failed();
+    }
+    return false;
+  }
+}
+
+bool TlsEngine::write(std::string_view plain) {
+  if (state_ != State::kOpen) return false;
+  ERR_clear_error();
+  while (!plain.empty()) {
+    const int n = SSL_write(ssl_, plain.data(), static_cast<int>(std::min<size_t>(plain.size(), 1 << 20)));
+    if (n <= 0) {
+      set_failed();
+      return false;
+    }
+    plain.remove_prefix(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+void TlsEngine::take_output(std::string& out) {
+  if (ssl_ == nullptr) return;
+  BIO* bio = SSL_get_wbio(ssl_);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio, &data);
+  if (size <= 0) return;
+  out.append(data, static_cast<size_t>(size));
+  BIO_reset(bio);
+}
+
+void TlsEngine::shutdown() {
+  if (state_ != State::kOpen) return;
+  ERR_clear_error();
+  SSL_shutdown(ssl_);
+  state_ = State::kClosed;
+}
+
+std::string TlsEngine::server_name() const {
+  const char* name = SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name);
+  return name == nullptr ? std::string() : std::string(name);
+}
+
+}  // namespace fleetward::broker
