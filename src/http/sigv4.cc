@@ -262,7 +262,8 @@ Parsed parse_authentication(const RequestHead& head) {
   }
   if (head.find_query("AWSAccessKeyId") != nullptr && head.find_query("Signature") != nullptr) {
     return refuse(AuthFailure::kUnsupported,
-                  "Signature version 2 is not supported. Please use AWS4-HMAC-SHA256.");
+                  "Signature version 2 is not supported. Please use AWS4-HMAC-SHA256 (boto3: "
+                  "Config(signature_version='s3v4')).");
   }
   return std::optional<Authentication>();
 }
