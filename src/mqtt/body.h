@@ -53,7 +53,4 @@ struct Body {
   }
 };
 
-// Whether the specification lists the reason for this packet.
-bool reason_belongs(PacketType type, ReasonCode reason);
-
 }  // namespace fleetward::mqtt

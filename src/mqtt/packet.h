@@ -86,6 +86,8 @@ std::string_view to_string(ReasonCode reason);
 constexpr bool is_error(ReasonCode reason) {
   return static_cast<uint8_t>(reason) >= 0x80;
 }
+// Whether the specification lists the reason for this type of packet (MQTT 5 table 2-6).
+bool reason_belongs(PacketType type, ReasonCode reason);
 // The return code of a 3.1.1 CONNACK (0..5) that says the same; 3 ("server unavailable") where none does.
 uint8_t connack_code_311(ReasonCode reason);
 

@@ -5,6 +5,11 @@
 namespace fleetward::mqtt {
 namespace {
 
+// The reason, if the packet may carry it.
+ReasonCode fitting(PacketType type, ReasonCode reason) {
+  return reason_belongs(type, reason) ? reason : ReasonCode::kUnspecifiedError;
+}
+
 DecoderOptions decoder_options(const SessionOptions& options) {
   return {Receiver::kServer, options.packet_bytes_max, options.user_properties_max, options.filters_max};
 }
@@ -40,9 +45,8 @@ Session::FeedResult Session::feed(std::string_view bytes, Timestamp now, std::st
       break;
     }
     const std::string_view rest = bytes.substr(result.consumed);
-    if (state_ == State::kExpectConnect && !rest.empty() && static_cast<uint8_t>(rest[0]) >> 4 != 1) {
-      fail({ReasonCode::kProtocolError, "the first packet is not CONNECT [MQTT-3.1.0-1]"}, false, out,
-           handler);
+    if (const Check fault = check_order(rest)) {
+      fail(*fault, false, out, handler);
       break;
     }
     // 3.1.1 has an answer to a refused CONNECT for two of the faults; the others just close [MQTT-3.1.4-1].
@@ -62,6 +66,19 @@ Session::FeedResult Session::feed(std::string_view bytes, Timestamp now, std::st
   }
   result.close = state_ == State::kClosed;
   return result;
+}
+
+// By the type alone, so that a second CONNECT cannot touch the version of the connection.
+Session::Check Session::check_order(std::string_view bytes) const {
+  if (bytes.empty()) return {};
+  const bool is_connect = static_cast<uint8_t>(bytes[0]) >> 4 == static_cast<uint8_t>(PacketType::kConnect);
+  if (state_ == State::kExpectConnect && !is_connect) {
+    return Fault{ReasonCode::kProtocolError, "the first packet is not CONNECT [MQTT-3.1.0-1]"};
+  }
+  if (state_ == State::kConnected && is_connect) {
+    return Fault{ReasonCode::kProtocolError, "a second CONNECT [MQTT-3.1.0-2]"};
+  }
+  return {};
 }
 
 Session::Check Session::handle(Packet& packet, std::string& out, SessionHandler& handler) {
@@ -98,9 +115,6 @@ Session::Check Session::handle(Packet& packet, std::string& out, SessionHandler&
 }
 
 Session::Check Session::handle_connect(const Connect& connect, SessionHandler& handler) {
-  if (state_ != State::kExpectConnect) {
-    return Fault{ReasonCode::kProtocolError, "a second CONNECT [MQTT-3.1.0-2]"};
-  }
   if (connect.properties.has(Property::kAuthMethod)) {
     return Fault{ReasonCode::kBadAuthenticationMethod,
                  "enhanced authentication is not supported [MQTT-4.12.0-1]"};
@@ -265,7 +279,8 @@ void Session::reject(std::string& out, ReasonCode reason, std::string_view reaso
   if (state_ == State::kClosed || state_ == State::kConnected) return;
   state_ = State::kClosed;
   Connack connack;
-  connack.reason = reason;
+  connack.reason = reason == ReasonCode::kServerShuttingDown ? ReasonCode::kServerUnavailable
+                                                             : fitting(PacketType::kConnack, reason);
   if (!reason_string.empty()) connack.properties.set(Property::kReasonString, reason_string);
   encode_within(out, version(), connack, client_packet_bytes_max_);
 }
@@ -285,7 +300,7 @@ void Session::disconnect(std::string& out, ReasonCode reason, std::string_view r
   state_ = State::kClosed;
   if (version() != Version::k5) return;
   Disconnect packet;
-  packet.reason = reason;
+  packet.reason = fitting(PacketType::kDisconnect, reason);
   add_reason(packet.properties, reason_string);
   encode_within(out, Version::k5, packet, client_packet_bytes_max_);
 }

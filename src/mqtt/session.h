@@ -176,6 +176,7 @@ class Session {
   };
   using Check = std::optional<Fault>;  // nothing: fine
 
+  Check check_order(std::string_view bytes) const;
   Check handle(Packet& packet, std::string& out, SessionHandler& handler);
   Check handle_connect(const Connect& connect, SessionHandler& handler);
   Check handle_publish(Publish& publish, SessionHandler& handler);
