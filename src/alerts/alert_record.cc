@@ -5,12 +5,13 @@
 namespace fleetward::alerts {
 
 std::string encode_alert(const AlertRecord& record) {
-  return json::serialize(json::object{{"topicArn", record.topic_arn},
-                                      {"roleArn", record.role_arn},
-                                      {"service", record.service},
-                                      {"sourceArn", record.source_arn},
-                                      {"subject", record.subject},
-                                      {"message", record.message}});
+  json::object out{{"topicArn", record.topic_arn}, {"roleArn", record.role_arn},
+                   {"service", record.service},    {"sourceArn", record.source_arn},
+                   {"subject", record.subject},    {"message", record.message}};
+  if (!record.message_id.empty()) out["messageId"] = record.message_id;
+  if (!record.attributes.empty()) out["attributes"] = record.attributes;
+  if (record.structured) out["structured"] = true;
+  return json::serialize(out);
 }
 
 Result<AlertRecord> decode_alert(std::string_view text) {
@@ -25,6 +26,9 @@ Result<AlertRecord> decode_alert(std::string_view text) {
   record.source_arn = json::string_or(o, "sourceArn");
   record.subject = json::string_or(o, "subject");
   record.message = json::string_or(o, "message");
+  record.message_id = json::string_or(o, "messageId");
+  record.attributes = json::string_or(o, "attributes");
+  record.structured = json::bool_or(o, "structured", false);
   if (record.topic_arn.empty()) return fail(ErrorCode::kCorrupt, "alert record without a topic");
   return record;
 }

@@ -11,11 +11,15 @@ namespace fleetward::alerts {
 // checks that `role_arn` may be assumed by `service` and allows sns:Publish on the topic.
 struct AlertRecord {
   std::string topic_arn;
-  std::string role_arn;
+  std::string role_arn;                       // empty: the API's caller was authorized already
   std::string service = "iot.amazonaws.com";  // who assumes the role
   std::string source_arn;  // aws:SourceArn of that assumption: the security profile or the rule
   std::string subject;     // may be empty
   std::string message;     // the notification's text; for a violation one JSON document
+  // Only of what the API publishes:
+  std::string message_id;   // empty: the consumer gives one
+  std::string attributes;   // JSON object {"name":{"DataType":..,"StringValue":..}}; empty: none
+  bool structured = false;  // MessageStructure=json: `message` holds a text for each protocol
 };
 
 // The JSON form in the log. decode answers kCorrupt for anything encode cannot have written; members it does
