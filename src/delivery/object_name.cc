@@ -167,8 +167,9 @@ Status check_names(const Destination& d) {
   const auto full_error = full_error_prefix(d);
   if (prefix->evaluate(longest, random, {}).size() > kEvaluatedPrefixBytesMax ||
       full_error->evaluate(longest, random, "format-conversion-failed").size() > kEvaluatedPrefixBytesMax) {
-    return fail(ErrorCode::kInvalidArgument, "an evaluated Prefix or ErrorOutputPrefix may have at most " +
-                                                 std::to_string(kEvaluatedPrefixBytesMax) + " characters");
+    return fail(ErrorCode::kInvalidArgument, "Prefix and ErrorOutputPrefix may have at most " +
+                                                 std::to_string(kEvaluatedPrefixBytesMax) +
+                                                 " characters each once evaluated");
   }
   return {};
 }

@@ -44,7 +44,7 @@ class PrefixPattern {
 };
 
 // The rules for Prefix and ErrorOutputPrefix together, FileExtension and CustomTimeZone. kInvalidArgument or
-// kUnimplemented, naming the member.
+// kUnimplemented; the message starts with the member's name.
 Status check_names(const Destination& destination);
 
 // "<evaluated prefix><stream>-<version>-<yyyy-MM-dd-HH-mm-ss>-<uuid><extension>"; `oldest` is the arrival of

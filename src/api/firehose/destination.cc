@@ -157,7 +157,12 @@ void read_destination(Input in, DestinationForm form, bool update, Destination& 
     read_extended(in, update, out);
   }
   if (!in.ok()) return;
-  if (auto checked = delivery::check_names(out); !checked) in.fail({}, checked.error().message);
+  if (auto checked = delivery::check_names(out); !checked) {
+    const std::string& message = checked.error().message;
+    const size_t member = std::min(message.find_first_of(" :"), message.size());
+    in.fail(message.substr(0, member),
+            message.substr(std::min(message.find_first_not_of(" :", member), member + 2)));
+  }
 }
 
 json::object destination_description(const Destination& d) {

@@ -1,7 +1,8 @@
 #include "delivery/plan.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
+
+#include "test/unit/delivery/fakes.h"
 
 namespace fleetward::delivery {
 namespace {
@@ -10,20 +11,6 @@ constexpr Timestamp kStart{1'795'503'909'042};
 
 log::Record record(log::Offset offset, size_t bytes, Timestamp appended = kStart) {
   return {offset, appended, std::string(bytes, 'r')};
-}
-
-std::string gunzip(const std::string& bytes) {
-  z_stream z{};
-  EXPECT_EQ(inflateInit2(&z, 15 + 16), Z_OK);
-  std::string out(64 << 20, '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  z.avail_in = static_cast<uInt>(bytes.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  EXPECT_EQ(inflate(&z, Z_FINISH), Z_STREAM_END);
-  out.resize(z.total_out);
-  inflateEnd(&z);
-  return out;
 }
 
 TEST(Buffer, ClosesWithTheRecordThatReachesTheSize) {
