@@ -69,7 +69,11 @@ identity::Decision ConnectionPolicy::decide(DeviceAction action, std::string_vie
     if (!part.empty()) std::memcpy(at, part.data(), part.size());
     at += part.size();
   }
-  return identity::evaluate_all(bound_, facts.action, {begin, size}, EmptyContext());
+  return decide_arn(facts.action, {begin, size});
+}
+
+identity::Decision ConnectionPolicy::decide_arn(std::string_view action, std::string_view resource) const {
+  return identity::evaluate_all(bound_, action, resource, EmptyContext());
 }
 
 DeviceAuthorizer::DeviceAuthorizer(Tables tables, AccountScope account)

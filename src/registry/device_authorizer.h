@@ -41,6 +41,8 @@ class ConnectionPolicy {
   }
   // The same, telling an explicit Deny from the absence of an Allow.
   identity::Decision decide(DeviceAction action, std::string_view name) const;
+  // On a whole ARN: decide_arn("iot:Publish", "arn:aws:iot:...:topic/a").
+  identity::Decision decide_arn(std::string_view action, std::string_view resource) const;
 
   // The registered thing this connection is tied to, or empty. With a certificate: the thing it is attached
   // to exclusively, else the attached one whose name is the client id. On a plain listener: the thing whose

@@ -182,7 +182,6 @@ object authority_to_json(const AuthorityCertificate& authority) {
   return {{"facts", facts_to_json(authority.facts)},
           {"pem", authority.pem},
           {"active", authority.active},
-          {"auto_registration", authority.auto_registration},
           {"sni_only", authority.sni_only},
           {"owner", authority.owner},
           {"generation", authority.generation_id},
@@ -197,7 +196,6 @@ Result<AuthorityCertificate> authority_from_json(const object& o) {
   return AuthorityCertificate{std::move(*facts),
                               text(o, "pem"),
                               json::bool_or(o, "active", false),
-                              json::bool_or(o, "auto_registration", false),
                               json::bool_or(o, "sni_only", false),
                               text(o, "owner"),
                               text(o, "generation"),
@@ -260,10 +258,10 @@ Result<PrincipalAttachment> attachment_from_json(const object& o) {
 }
 
 object account_to_json(const AccountFacts& facts) {
-  return {{"endpoint_prefix", facts.endpoint_prefix}, {"registration_code", facts.registration_code}};
+  return {{"registration_code", facts.registration_code}};
 }
 Result<AccountFacts> account_from_json(const object& o) {
-  return AccountFacts{text(o, "endpoint_prefix"), text(o, "registration_code")};
+  return AccountFacts{text(o, "registration_code")};
 }
 
 }  // namespace

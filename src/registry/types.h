@@ -87,7 +87,6 @@ struct AuthorityCertificate {
   CertificateFacts facts;
   std::string pem;
   bool active = false;
-  bool auto_registration = false;
   bool sni_only = false;
   std::string owner;
   std::string generation_id;
@@ -125,7 +124,6 @@ struct Link {
 
 // One for the account, key "".
 struct AccountFacts {
-  std::string endpoint_prefix;    // 14 lower-case letters and digits starting with 'a'
   std::string registration_code;  // 64 hex digits; empty until asked for
 };
 
