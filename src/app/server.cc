@@ -67,7 +67,6 @@ Status open_lake_sink(Server::Parts& p) {
   } else {
     p.lake_sink = std::make_unique<lake::LocalSink>(*p.object_store);
   }
-  p.delivery_sink = std::make_unique<DeliveryToLake>(*p.lake_sink);
   return {};
 }
 

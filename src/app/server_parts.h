@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "app/adapters.h"
 #include "app/config.h"
 #include "app/data_directory.h"
 #include "app/endpoints.h"
@@ -67,7 +66,6 @@ struct Server::Parts {
 
   // Where objects of delivery streams and rules go.
   std::unique_ptr<lake::Sink> lake_sink;
-  std::unique_ptr<DeliveryToLake> delivery_sink;
 
   // From a publish to the stages.
   std::unique_ptr<pipeline::RuleServices> rule_services;
