@@ -1,0 +1,111 @@
+#include "api/s3/access.h"
+
+#include <map>
+
+namespace fleetward::api::s3 {
+namespace {
+
+using identity::Decision;
+
+// S3's own condition keys of one request, over those every request has.
+class S3Context final : public identity::RequestContext {
+ public:
+  explicit S3Context(const http::S3Request& request) : below_(*request.context) {
+    for (const char* name : {"prefix", "delimiter", "max-keys"}) {
+      if (const auto* parameter = request.find_query(name))
+        own_.set(std::string("s3:") + name, parameter->value);
+    }
+    for (const char* name : {"x-amz-acl", "x-amz-copy-source", "x-amz-metadata-directive",
+                             "x-amz-storage-class", "x-amz-content-sha256"}) {
+      const std::string_view value = request.headers.get(name);
+      if (!value.empty()) own_.set(std::string("s3:") + name, std::string(value));
+    }
+    own_.set("s3:authType", request.presigned ? "REST-QUERY-STRING" : "REST-HEADER");
+    own_.set("s3:signatureversion", "AWS4-HMAC-SHA256");
+  }
+  std::span<const std::string> find(std::string_view key) const override {
+    const auto own = own_.find(key);
+    return own.empty() ? below_.find(key) : own;
+  }
+
+ private:
+  const identity::RequestContext& below_;
+  identity::MapContext own_;
+};
+
+std::string role_arn_of(const identity::Caller& caller) {
+  if (caller.kind != identity::Caller::Kind::kAssumedRole) return {};
+  return "arn:aws:iam::" + caller.account + ":role/" + caller.name;
+}
+
+// A Deny for the whole account stops everyone in it; an Allow for the account leaves the choice to the
+// account's identity policies, so it admits nobody by itself.
+Decision evaluate_bucket_policy(const identity::PolicyDocument& policy, const identity::Caller& caller,
+                                std::string_view action, std::string_view resource,
+                                const identity::RequestContext& context) {
+  identity::Principal principal{
+      .arn = caller.arn, .role_arn = role_arn_of(caller), .account = caller.account};
+  const Decision whole = policy.evaluate(action, resource, context, &principal);
+  if (whole != Decision::kAllow) return whole;
+  principal.account.clear();
+  return policy.evaluate(action, resource, context, &principal);
+}
+
+// Root can always repair a policy that locks everyone out.
+bool root_may_always(const identity::Caller& caller, std::string_view action) {
+  return caller.kind == identity::Caller::Kind::kRoot &&
+         (action == "s3:GetBucketPolicy" || action == "s3:PutBucketPolicy" ||
+          action == "s3:DeleteBucketPolicy");
+}
+
+std::string denial(const identity::Caller& caller, std::string_view action, const std::string& resource,
+                   std::string_view why) {
+  std::string text = "User: ";
+  text.append(caller.arn.empty() ? "anonymous" : caller.arn).append(" is not authorized to perform: ");
+  text.append(action).append(" on resource: \"").append(resource).append("\" ").append(why);
+  return text;
+}
+
+}  // namespace
+
+std::string resource_arn(std::string_view bucket, std::string_view key) {
+  std::string arn = "arn:aws:s3:::";
+  arn += bucket;
+  if (!key.empty()) arn.append("/").append(key);
+  return arn;
+}
+
+ApiStatus Access::check(const http::S3Request& request, std::string_view action, const std::string& bucket,
+                        const std::string& key, bool new_bucket) const {
+  const identity::Caller& caller = request.caller;
+  const std::string resource = bucket.empty() ? "*" : resource_arn(bucket, key);
+  const S3Context context(request);
+  const std::string_view owner = request.headers.get("x-amz-expected-bucket-owner");
+  if (!owner.empty() && owner != scope_.account.str()) return s3_fail("AccessDenied", "Access Denied");
+
+  Decision by_policy = Decision::kNoMatch;
+  if (!bucket.empty() && !new_bucket) {
+    const auto policy = store_.bucket_policy(bucket);
+    if (policy) {
+      by_policy = evaluate_bucket_policy(**policy, caller, action, resource, context);
+    } else if (policy.error().reason != lake::Reason::kNoSuchBucketPolicy) {
+      return store_fail(policy.error());
+    }
+  }
+  if (by_policy == Decision::kDeny && !root_may_always(caller, action)) {
+    return s3_fail("AccessDenied",
+                   denial(caller, action, resource, "with an explicit deny in a resource-based policy"));
+  }
+  const Decision by_identity = identity_(caller, action, resource, context);
+  if (by_identity == Decision::kDeny) {
+    return s3_fail("AccessDenied",
+                   denial(caller, action, resource, "with an explicit deny in an identity-based policy"));
+  }
+  if (by_identity == Decision::kAllow || by_policy == Decision::kAllow) return {};
+  if (caller.kind == identity::Caller::Kind::kAnonymous) return s3_fail("AccessDenied", "Access Denied");
+  return s3_fail("AccessDenied",
+                 denial(caller, action, resource,
+                        "because no identity-based policy allows the " + std::string(action) + " action"));
+}
+
+}  // namespace fleetward::api::s3

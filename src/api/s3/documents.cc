@@ -1,0 +1,137 @@
+#include "api/s3/documents.h"
+
+#include <cstring>
+
+#include <pugixml.hpp>
+
+#include "api/s3/fields.h"
+
+namespace fleetward::api::s3 {
+namespace {
+
+tl::unexpected<ApiError> malformed() {
+  return s3_fail("MalformedXML",
+                 "The XML you provided was not well-formed or did not validate against our published schema");
+}
+
+// The root element if it has that name (whatever its name space prefix).
+ApiResult<pugi::xml_node> load(pugi::xml_document& document, std::string_view text, std::string_view root) {
+  if (text.size() > kDocumentBytesMax) {
+    return s3_fail("MaxMessageLengthExceeded", "Your request was too big.");
+  }
+  const auto parsed = document.load_buffer(
+      text.data(), text.size(), pugi::parse_default | pugi::parse_ws_pcdata_single, pugi::encoding_utf8);
+  if (!parsed) return malformed();
+  const pugi::xml_node node = document.document_element();
+  std::string_view name = node.name();
+  name.remove_prefix(name.find(':') + 1);  // npos + 1 is 0
+  if (name != root) return malformed();
+  return node;
+}
+
+ApiResult<lake::Tag> read_tag(const pugi::xml_node& node) {
+  const pugi::xml_node key = node.child("Key"), value = node.child("Value");
+  if (!key || !value) return malformed();
+  return lake::Tag{key.text().get(), value.text().get()};
+}
+
+ApiResult<std::vector<lake::Tag>> read_tag_set(const pugi::xml_node& set, const char* element,
+                                               size_t count_max) {
+  std::vector<lake::Tag> tags;
+  for (const pugi::xml_node& node : set.children(element)) {
+    if (tags.size() == count_max) return malformed();
+    auto tag = read_tag(node);
+    if (!tag) return tl::unexpected(tag.error());
+    tags.push_back(std::move(*tag));
+  }
+  return tags;
+}
+
+struct ChecksumElement {
+  const char* element;
+  lake::ChecksumAlgorithm algorithm;
+};
+constexpr ChecksumElement kChecksumElements[] = {
+    {"ChecksumCRC32", lake::ChecksumAlgorithm::kCrc32},
+    {"ChecksumCRC32C", lake::ChecksumAlgorithm::kCrc32c},
+    {"ChecksumCRC64NVME", lake::ChecksumAlgorithm::kCrc64Nvme},
+    {"ChecksumSHA1", lake::ChecksumAlgorithm::kSha1},
+    {"ChecksumSHA256", lake::ChecksumAlgorithm::kSha256},
+};
+
+// More tags than any resource may have; the exact bound is the store's.
+constexpr size_t kTagsMax = 100;
+
+}  // namespace
+
+ApiResult<DeleteDocument> parse_delete_document(std::string_view text) {
+  pugi::xml_document document;
+  const auto root = load(document, text, "Delete");
+  if (!root) return tl::unexpected(root.error());
+  DeleteDocument out;
+  out.quiet = std::strcmp(root->child("Quiet").text().get(), "true") == 0;
+  for (const pugi::xml_node& node : root->children("Object")) {
+    if (out.entries.size() == kDeleteKeysMax) return malformed();
+    const pugi::xml_node key = node.child("Key");
+    if (!key || *key.text().get() == '\0') return malformed();
+    out.entries.push_back({key.text().get(), node.child("VersionId").text().get(),
+                           strip_quotes(node.child("ETag").text().get())});
+  }
+  if (out.entries.empty()) return malformed();
+  return out;
+}
+
+ApiResult<std::vector<lake::CompletedPart>> parse_complete_document(std::string_view text, int parts_max) {
+  pugi::xml_document document;
+  const auto root = load(document, text, "CompleteMultipartUpload");
+  if (!root) return tl::unexpected(root.error());
+  std::vector<lake::CompletedPart> parts;
+  for (const pugi::xml_node& node : root->children("Part")) {
+    if (parts.size() == static_cast<size_t>(parts_max)) return malformed();
+    const auto number = parse_integer(node.child("PartNumber").text().get(), 1, parts_max);
+    const std::string etag = strip_quotes(node.child("ETag").text().get());
+    if (!number || etag.empty()) return malformed();
+    lake::CompletedPart part{static_cast<int>(*number), etag, {}};
+    for (const ChecksumElement& one : kChecksumElements) {
+      const char* value = node.child(one.element).text().get();
+      if (*value != '\0') part.checksum = {one.algorithm, lake::ChecksumType::kFullObject, value};
+    }
+    parts.push_back(std::move(part));
+  }
+  if (parts.empty()) return malformed();
+  return parts;
+}
+
+ApiResult<std::vector<lake::Tag>> parse_tagging_document(std::string_view text) {
+  pugi::xml_document document;
+  const auto root = load(document, text, "Tagging");
+  if (!root) return tl::unexpected(root.error());
+  const pugi::xml_node set = root->child("TagSet");
+  if (!set) return malformed();
+  return read_tag_set(set, "Tag", kTagsMax);
+}
+
+ApiResult<CreateBucketDocument> parse_create_bucket_document(std::string_view text) {
+  CreateBucketDocument out;
+  if (text.empty()) return out;
+  pugi::xml_document document;
+  const auto root = load(document, text, "CreateBucketConfiguration");
+  if (!root) return tl::unexpected(root.error());
+  if (root->child("Bucket") || root->child("Location")) return not_implemented("Creating a directory bucket");
+  out.location = root->child("LocationConstraint").text().get();
+  auto tags = read_tag_set(root->child("Tags"), "Tag", kTagsMax);
+  if (!tags) return tl::unexpected(tags.error());
+  out.tags = std::move(*tags);
+  return out;
+}
+
+ApiResult<std::string> parse_versioning_document(std::string_view text) {
+  pugi::xml_document document;
+  const auto root = load(document, text, "VersioningConfiguration");
+  if (!root) return tl::unexpected(root.error());
+  std::string status = root->child("Status").text().get();
+  if (status != "Enabled" && status != "Suspended") return malformed();
+  return status;
+}
+
+}  // namespace fleetward::api::s3

@@ -1,0 +1,42 @@
+#include "api/s3/documents.h"
+#include "api/s3/operations.h"
+#include "api/s3/upload.h"
+#include "api/s3/xml.h"
+
+namespace fleetward::api::s3 {
+
+ApiResponse get_object_tagging(const Environment& environment, Request& request) {
+  if (auto ok = check_version_id(request.query("versionId")); !ok) return tl::unexpected(ok.error());
+  const auto info = environment.store.head(request.bucket(), request.key());
+  if (!info) return store_fail(info.error());
+  XmlWriter xml("Tagging");
+  xml.open("TagSet");
+  for (const lake::Tag& tag : info->attributes.tags) {
+    xml.open("Tag");
+    xml.text("Key", tag.key);
+    xml.text("Value", tag.value);
+    xml.close("Tag");
+  }
+  xml.close("TagSet");
+  return xml_response(xml.finish());
+}
+
+ApiResponse put_object_tagging(const Environment& environment, Request& request) {
+  if (auto ok = check_version_id(request.query("versionId")); !ok) return tl::unexpected(ok.error());
+  auto text = receive_document(request);
+  if (!text) return tl::unexpected(text.error());
+  auto tags = parse_tagging_document(*text);
+  if (!tags) return tl::unexpected(tags.error());
+  auto ok = environment.store.set_object_tags(request.bucket(), request.key(), std::move(*tags));
+  if (!ok) return store_fail(ok.error());
+  return empty_response(200);
+}
+
+ApiResponse delete_object_tagging(const Environment& environment, Request& request) {
+  if (auto ok = check_version_id(request.query("versionId")); !ok) return tl::unexpected(ok.error());
+  auto ok = environment.store.set_object_tags(request.bucket(), request.key(), {});
+  if (!ok) return store_fail(ok.error());
+  return empty_response(204);
+}
+
+}  // namespace fleetward::api::s3
