@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/time.h"
+
+// Where detect's state and records are in the log's key space. Numbers in keys are fixed-width and
+// big-endian, so that byte order is their order; days are since the epoch (UTC), so that retention is one
+// range per day.
+//
+//   detect/partitions                                    how many there are, fixed when the log was new
+//   detect/<p>/things/<thing>                            detect::Engine's state of a thing
+//   detect/<p>/values/<day>/<thing>\0<time><sequence>    ([counted metric][value])* of one event
+//   detect/<p>/active/<violation>                        an open violation, JSON
+//   detect/<p>/last/<violation>                          its latest violating value, JSON
+//   detect/<p>/events/<day>/<time><violation>            a violation event, JSON
+//   detect/<p>/ended/<day>/<violation>                   when the violation ended; empty
+//   detect/verification/<violation>                      what an operator judged, JSON
+namespace fleetward::pipeline::keys {
+
+std::string partition_prefix(uint32_t partition);  // "detect/00003/"
+std::string thing_prefix(uint32_t partition);
+std::string values_day(uint32_t partition, int64_t day);
+std::string values(uint32_t partition, Timestamp time, std::string_view thing, uint64_t sequence);
+// First key of the thing's values at or after `time`, within the day.
+std::string values_from(uint32_t partition, int64_t day, std::string_view thing, Timestamp time);
+std::string active_prefix(uint32_t partition);
+std::string last_prefix(uint32_t partition);
+std::string events_day(uint32_t partition, int64_t day);
+std::string event(uint32_t partition, Timestamp time, std::string_view violation);
+std::string ended_day(uint32_t partition, int64_t day);
+std::string verification(std::string_view violation);
+
+inline constexpr std::string_view kPartitions = "detect/partitions";
+
+int64_t day_of(Timestamp time);
+// The smallest key above every key with this prefix.
+std::string after_prefix(std::string prefix);
+// Reads the eight bytes that were written big-endian; 0 if there are fewer.
+uint64_t read_be64(std::string_view bytes);
+
+}  // namespace fleetward::pipeline::keys
