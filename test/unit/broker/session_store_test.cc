@@ -1,0 +1,182 @@
+#include "broker/session_store.h"
+
+#include <gtest/gtest.h>
+
+#include "broker/commit_gate.h"
+#include "broker/message_codec.h"
+#include "log/memory_log.h"
+
+namespace fleetward::broker {
+namespace {
+
+std::shared_ptr<Message> make_message(const std::string& topic, const std::string& payload) {
+  auto message = std::make_shared<Message>();
+  message->topic = topic;
+  message->payload = payload;
+  message->qos = 1;
+  message->published = {123456};
+  return message;
+}
+
+TEST(MessageCodec, round_trip_and_every_cut_is_corrupt) {
+  auto message = make_message("a/b", std::string("p\0q", 3));
+  message->retain = true;
+  message->content_type = "application/json";
+  message->response_topic = "r";
+  message->correlation_data = std::string("\0\1", 2);
+  message->payload_is_utf8 = true;
+  message->user_properties = {{"k", "v"}, {"k", "w"}};
+  message->expiry_seconds = 60;
+  message->hops = 2;
+  const std::string bytes = encode_message(*message);
+  const auto back = decode_message(bytes);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(encode_message(**back), bytes);
+  EXPECT_EQ((*back)->user_properties, message->user_properties);
+  for (size_t cut = 0; cut < bytes.size(); ++cut) EXPECT_FALSE(decode_message(bytes.substr(0, cut))) << cut;
+  EXPECT_FALSE(decode_message(bytes + "x"));
+}
+
+TEST(MessageCodec, expiry_counts_down_and_runs_out) {
+  auto message = make_message("a", "b");
+  message->expiry_seconds = 10;
+  mqtt::Publish publish;
+  ASSERT_TRUE(to_publish(*message, message->published + Duration{4'200}, publish));
+  EXPECT_EQ(publish.properties.number(mqtt::Property::kMessageExpiry), 6U);
+  EXPECT_FALSE(to_publish(*message, message->published + Duration{10'000}, publish));
+}
+
+TEST(SessionStore, a_session_comes_back_as_it_was) {
+  log::MemoryLog log;
+  ClientSession session;
+  session.client_id = "dev/1";  // a slash must not mix up two clients
+  session.persistent = true;
+  session.expiry_s = 3600;
+  session.lifecycle_version = 5;
+  session.disconnected_since = {7'000};
+  SessionSubscription subscription;
+  subscription.qos = 1;
+  subscription.no_local = true;
+  log::Batch batch;
+  session_store::put_session(batch, session);
+  session_store::put_subscription(batch, session.client_id, "a/#", subscription);
+  for (uint64_t i : {1U, 2U, 300U}) {
+    Outgoing outgoing;
+    outgoing.sequence = i;
+    outgoing.message = make_message("t", "m" + std::to_string(i));
+    outgoing.retain = i == 2;
+    session_store::put_message(batch, session.client_id, outgoing);
+  }
+  ClientSession other;
+  other.client_id = "dev";
+  other.persistent = true;
+  session_store::put_session(batch, other);
+  session_store::put_retained(batch, *make_message("r/1", "kept"));
+  ASSERT_TRUE(log.write(std::move(batch)));
+
+  std::vector<std::unique_ptr<ClientSession>> loaded;
+  const auto load = [&] {
+    loaded.clear();
+    return session_store::load_sessions(log, {50'000}, [&](auto s) { loaded.push_back(std::move(s)); });
+  };
+  ASSERT_TRUE(load());
+  ASSERT_EQ(loaded.size(), 2U);
+  EXPECT_EQ(loaded[0]->client_id, "dev");
+  EXPECT_EQ(loaded[0]->disconnected_since, Timestamp{50'000}) << "open when the program ended";
+  const ClientSession& back = *loaded[1];
+  EXPECT_EQ(back.client_id, "dev/1");
+  EXPECT_EQ(back.expires, Timestamp{7'000 + 3'600'000});
+  EXPECT_EQ(back.lifecycle_version, 5);
+  ASSERT_EQ(back.queue.size(), 3U);
+  EXPECT_EQ(back.queue[2].message->payload, "m300");
+  EXPECT_TRUE(back.queue[1].retain);
+  EXPECT_EQ(back.next_sequence, 301U);
+  ASSERT_EQ(back.subscriptions.size(), 1U);
+  EXPECT_TRUE(back.subscriptions.at("a/#").no_local);
+
+  int retained = 0;
+  ASSERT_TRUE(session_store::load_retained(log, [&](const MessagePtr& m) {
+    ++retained;
+    EXPECT_EQ(m->payload, "kept");
+  }));
+  EXPECT_EQ(retained, 1);
+
+  log::Batch end;
+  session_store::erase_session(end, "dev/1");
+  session_store::erase_retained(end, "r/1");
+  ASSERT_TRUE(log.write(std::move(end)));
+  ASSERT_TRUE(load());
+  ASSERT_EQ(loaded.size(), 1U);
+  EXPECT_EQ(loaded[0]->client_id, "dev");
+}
+
+TEST(SessionStore, what_does_not_parse_is_corrupt_and_named) {
+  log::MemoryLog log;
+  log::Batch batch;
+  batch.put(std::string("session/x\0m", 11), "nonsense");
+  ASSERT_TRUE(log.write(std::move(batch)));
+  const auto loaded = session_store::load_sessions(log, {1}, [](auto) {});
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, ErrorCode::kCorrupt);
+  EXPECT_NE(loaded.error().message.find("'x'"), std::string::npos);
+}
+
+TEST(CommitGate, gathers_while_one_is_in_flight_and_tries_again) {
+  log::MemoryLog log;
+  ShardStats stats;
+  std::vector<Status> results;
+  CommitGate gate(log, 1000, Duration{500}, stats,
+                  [&](Status result) { results.push_back(std::move(result)); });
+  EXPECT_TRUE(gate.idle());
+  gate.batch().put("a", "1");
+  gate.wait({0, 1});
+  gate.wait({0, 1});
+  gate.wait({2, 9});
+  log.set_trouble("disk full");
+  gate.submit({1000});
+  ASSERT_EQ(results.size(), 1U);
+  EXPECT_TRUE(gate.on_result(results[0], {1000}).empty());
+  EXPECT_EQ(gate.trouble(), "disk full");
+
+  // Gathers behind it; nothing is sent before the interval is over.
+  gate.batch().put("a", "2");
+  gate.wait({0, 2});
+  gate.submit({1400});
+  EXPECT_EQ(results.size(), 1U);
+  log.set_trouble("");
+  gate.submit({1500});
+  ASSERT_EQ(results.size(), 2U);
+  const auto waiters = gate.on_result(results[1], {1500});
+  ASSERT_EQ(waiters.size(), 2U);
+  EXPECT_EQ(waiters[0].count, 2U);
+  EXPECT_EQ(waiters[1].shard, 2U);
+  EXPECT_EQ(**log.get("a"), "1");
+  gate.submit({1500});
+  EXPECT_EQ(gate.on_result(results[2], {1500}).size(), 1U);
+  EXPECT_EQ(**log.get("a"), "2");
+  EXPECT_TRUE(gate.idle());
+  EXPECT_TRUE(gate.trouble().empty());
+}
+
+TEST(Rounds, end_in_order) {
+  Rounds rounds;
+  Rounds::Round out;
+  const uint64_t first = rounds.current().id;
+  rounds.current().waits = 2;
+  rounds.close();
+  const uint64_t second = rounds.current().id;
+  rounds.current().waits = 1;
+  rounds.close();
+  rounds.arrived(second, 1);
+  EXPECT_FALSE(rounds.pop(out));
+  rounds.arrived(first, 2);
+  ASSERT_TRUE(rounds.pop(out));
+  EXPECT_EQ(out.id, first);
+  ASSERT_TRUE(rounds.pop(out));
+  EXPECT_EQ(out.id, second);
+  EXPECT_TRUE(rounds.empty());
+  rounds.arrived(first, 1);  // late news of a round that is gone
+}
+
+}  // namespace
+}  // namespace fleetward::broker
