@@ -8,6 +8,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "log/log.h"
+#include "pipeline/action_queue.h"
 #include "pipeline/rule_runner.h"
 
 namespace fleetward::pipeline {
@@ -23,14 +24,6 @@ class ActionTargets {
                             std::string_view canned_acl) = 0;
   // `json_format`: the body is a JSON object of one text per protocol.
   virtual Status publish_sns(std::string_view topic_arn, std::string_view body, bool json_format) = 0;
-};
-
-struct ActionStageOptions {
-  size_t window_records_max = 256;  // unfinished records held at once; a record is one run of one rule
-  size_t window_bytes_max = 16 << 20;
-  uint32_t attempts_max = 6;  // then the action has failed and the error action fires
-  Duration retry_min{500};    // doubles up to retry_max: 0.5, 1, 2, 4, 8 s
-  Duration retry_max{30'000};
 };
 
 // Consumes the log stream "actions" on one thread (consumer "actions"). At least once: the committed offset

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -33,7 +34,7 @@ class Ingest final : public broker::PublishHook {
 // reports).
 struct ReportTopic {
   std::string_view thing;
-  detect::ReportFormat format;
+  detect::ReportFormat format = detect::ReportFormat::kJson;
 };
 std::optional<ReportTopic> parse_report_topic(std::string_view topic);
 

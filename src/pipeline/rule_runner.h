@@ -1,8 +1,6 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,6 +22,8 @@
 
 namespace fleetward::pipeline {
 
+struct ActionRecord;
+
 // What rules need to act. The references outlive every runner.
 struct RuleServices {
   const state::Store& store;
@@ -38,11 +38,12 @@ struct RuleServices {
 
 // Runs rules over a message and adds what they do to the caller's batch and replies:
 //   firehose   a record on the delivery stream, in the batch
-//   republish  a message in the replies
-//   s3, sns    a record on the log stream "actions", in the batch, for ActionStage
-// Failures fire the rule's error action the same way. Nothing here blocks.
+//   republish  a message in the replies (the broker publishes it, counts its hops and brings it back to
+//   rules) s3, sns    a record on the log stream "actions", in the batch, for ActionStage
+// What fails fires the rule's error action, once for the run with every failure: at once, or by ActionStage
+// if the run has s3 or sns actions. Nothing here blocks.
 //
-// One per thread (caches are not locked): what it looked up is kept until the store's snapshot changes, so
+// One per thread (caches are not locked): what was looked up is kept until the store's snapshot changes, so
 // that `SELECT *` to a stream costs no parsing, no policy evaluation and no search.
 class RuleRunner {
  public:
@@ -50,18 +51,26 @@ class RuleRunner {
   RuleRunner(const RuleRunner&) = delete;
   RuleRunner& operator=(const RuleRunner&) = delete;
 
-  // Every enabled rule whose FROM matches the event's topic. `event.account` and `event.entropy` are filled
+  // Every enabled rule whose FROM matches the event's topic. `account` and `entropy` of the event are filled
   // in here.
   void run(rules::Event event, log::Batch& batch, std::vector<broker::MessagePtr>& replies);
   // Basic Ingest: that rule only, whatever its FROM. An unknown or disabled rule loses the message, counted.
   void run_basic_ingest(std::string_view rule, rules::Event event, log::Batch& batch,
                         std::vector<broker::MessagePtr>& replies);
-  // For ActionStage: the rule's error action after its last failure; `event.entropy` as it was in the run.
-  void run_error_action(std::string_view rule, const rules::Event& event,
-                        const std::vector<rules::ActionFailure>& failures, log::Batch& batch,
+  // For ActionStage: the rule's error action after its last failure, or the end of the message, counted.
+  // `event` is the original message with its own time; `now` is the time of what is appended.
+  void run_error_action(std::string_view rule, rules::Event event,
+                        const std::vector<rules::ActionFailure>& failures, Timestamp now, log::Batch& batch,
                         std::vector<broker::MessagePtr>& replies);
+  // The same question the actions ask: may `role` do `action` on `resource` for this rule?
+  const Status& allowed(std::string_view rule, std::string_view role, std::string_view action,
+                        std::string_view resource);
+  RuleMetrics& metrics() { return metrics_; }
 
  private:
+  static constexpr size_t kGrantsMax =
+      4096;  // decisions remembered; templates can make any number of resources
+
   struct Effects {
     log::Batch& batch;
     std::vector<broker::MessagePtr>& replies;
@@ -69,34 +78,39 @@ class RuleRunner {
   };
   // What is remembered of one resource under one role.
   struct Grant {
-    const delivery::Stream* stream = nullptr;  // firehose only; null: not there or not active
+    const delivery::Stream* stream = nullptr;  // firehose only
     Status allowed;
+  };
+  struct TextHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
 
   void refresh();
-  void complete(rules::Event& event);
   void run_rule(const rules::Rule& rule, const rules::Message& message, Effects& effects);
-  // True if done; else why not, in `reason`.
-  bool perform(const rules::Rule& rule, rules::ActionCall& call, Effects& effects, std::string& reason);
-  bool put_records(const rules::Rule& rule, const std::string& role, rules::FirehoseCall& call,
-                   Effects& effects, std::string& reason);
-  bool republish(const rules::Rule& rule, const std::string& role, rules::RepublishCall& call,
-                 Effects& effects, std::string& reason);
-  void fail_rule(const rules::Rule& rule, const rules::Message& message,
-                 const std::vector<rules::ActionFailure>& failures, Effects& effects);
-  const Grant& grant(const rules::Rule& rule, std::string_view role, std::string_view action,
-                     std::string_view resource);
+  // Firehose and republish happen here; s3 and sns join `deferred`. What goes wrong joins `failures`.
+  void perform(const rules::Rule& rule, rules::Evaluation& evaluation, bool is_error_action, Effects& effects,
+               ActionRecord& deferred);
+  Status put_records(const rules::Rule& rule, const std::string& role, rules::FirehoseCall& call,
+                     Effects& effects);
+  Status republish(const rules::Rule& rule, const std::string& role, rules::RepublishCall& call,
+                   Effects& effects);
+  void fire_error_action(const rules::Rule& rule, const rules::Message& message,
+                         const std::vector<rules::ActionFailure>& failures, Effects& effects);
+  const Grant& grant(std::string_view rule, std::string_view role, std::string_view action,
+                     std::string_view stream, std::string_view resource);
+  void drop(std::string_view rule, const std::vector<rules::ActionFailure>& failures, Timestamp now);
 
   RuleServices services_;
-  RuleMetrics& counters();
-
-  std::unique_ptr<RuleMetrics> metrics_;
+  RuleMetrics metrics_;
   state::SnapshotPtr snapshot_;
-  std::shared_ptr<const rules::RuleIndex> index_;
-  std::unordered_map<std::string, Grant> grants_;  // at most kGrantsMax, then dropped
-  std::string grant_key_;                          // reused, so that a look-up does not allocate
-  std::vector<const rules::Rule*> matched_;        // reused
+  std::unique_ptr<const rules::RuleIndex> index_;
+  std::unordered_map<std::string, Grant, TextHash, std::equal_to<>> grants_;
+  std::string grant_key_;                    // reused, so that a look-up does not allocate
+  std::vector<const rules::Rule*> matched_;  // reused
   uint64_t entropy_base_ = 0, entropy_count_ = 0;
+  Timestamp logged_;  // failures are told at most once a second
+  uint64_t unlogged_ = 0;
 };
 
 }  // namespace fleetward::pipeline

@@ -1,0 +1,209 @@
+#include "pipeline/action_stage.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "pipeline/action_queue.h"
+#include "pipeline/action_record.h"
+
+namespace fleetward::pipeline {
+
+struct ActionStage::Impl {
+  Impl(ActionStageOptions given, log::Log& the_log, const RuleServices& the_services,
+       ActionTargets& the_targets, broker::InternalPublisher& the_publisher, const Clock& the_clock)
+      : options(given),
+        log(the_log),
+        services(the_services),
+        targets(the_targets),
+        publisher(the_publisher),
+        clock(the_clock),
+        runner(the_services),
+        corrupt(the_services.metrics.counter("fleetward_action_records_corrupt_total",
+                                             "Records of the stream 'actions' that could not be read")),
+        pending(the_services.metrics.gauge("fleetward_action_records_waiting",
+                                           "Records of the stream 'actions' not yet finished")) {}
+
+  void loop();
+  void read(ActionQueue& queue);
+  void attempt_due(ActionQueue& queue);
+  Status perform(const ActionRecord& record, const ActionTask& task);
+  // Error actions of what has ended, and the offset; false while the log refuses.
+  bool commit(ActionQueue& queue);
+  bool stopping();
+  void wait(const ActionQueue& queue);
+
+  const ActionStageOptions options;
+  log::Log& log;
+  RuleServices services;
+  ActionTargets& targets;
+  broker::InternalPublisher& publisher;
+  const Clock& clock;
+  RuleRunner runner;
+  prometheus::Counter& corrupt;
+  prometheus::Gauge& pending;
+  const log::Partition partition = actions_partition();
+
+  // What the next write holds; kept until the log takes it.
+  log::Batch batch;
+  std::vector<broker::MessagePtr> replies;
+  log::Offset committed = 0;
+
+  std::mutex mutex;
+  std::condition_variable wake;
+  bool stop_asked = false, woken = false;
+  log::Log::Subscription subscription;
+  std::thread thread;
+};
+
+ActionStage::ActionStage(ActionStageOptions options, log::Log& log, const RuleServices& services,
+                         ActionTargets& targets, broker::InternalPublisher& publisher, const Clock& clock)
+    : impl_(std::make_unique<Impl>(options, log, services, targets, publisher, clock)) {}
+
+ActionStage::~ActionStage() {
+  stop();
+}
+
+void ActionStage::start() {
+  Impl* impl = impl_.get();
+  impl->subscription = impl->log.subscribe(impl->partition.stream, [impl](const log::Partition&) {
+    const std::lock_guard lock(impl->mutex);
+    impl->woken = true;
+    impl->wake.notify_one();
+  });
+  impl->thread = std::thread([impl] { impl->loop(); });
+}
+
+void ActionStage::stop() {
+  impl_->subscription.reset();
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->stop_asked = true;
+    impl_->wake.notify_one();
+  }
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+bool ActionStage::Impl::stopping() {
+  const std::lock_guard lock(mutex);
+  return stop_asked;
+}
+
+void ActionStage::Impl::loop() {
+  committed = log.committed(std::string(kActionsConsumer), partition);
+  ActionQueue queue(options, committed);
+  while (!stopping()) {
+    read(queue);
+    attempt_due(queue);
+    if (commit(queue)) wait(queue);
+  }
+}
+
+void ActionStage::Impl::read(ActionQueue& queue) {
+  constexpr size_t kReadBytes = 1 << 20;
+  while (queue.has_room()) {
+    const auto records = log.read(partition, queue.next(), kReadBytes);
+    if (!records || records->empty()) return;
+    for (const log::Record& record : *records) {
+      if (!queue.has_room()) return;
+      auto decoded = decode_action_record(record.value);
+      if (decoded) {
+        queue.add(record.offset, std::move(*decoded), clock.now());
+        continue;
+      }
+      corrupt.Increment();
+      services.logger.error("action_record_corrupt",
+                            {{"offset", std::to_string(record.offset)}, {"reason", decoded.error().message}});
+      queue.skip(record.offset);
+    }
+  }
+}
+
+void ActionStage::Impl::attempt_due(ActionQueue& queue) {
+  // Commits come between rounds, so that what is done is not done again after a crash.
+  constexpr int kAttemptsPerRound = 32;
+  for (int i = 0; i < kAttemptsPerRound && !stopping(); ++i) {
+    const auto attempt = queue.due(clock.now());
+    if (!attempt) return;
+    const ActionRecord& record = queue.record(attempt->offset);
+    const ActionTask& task = record.tasks[attempt->task];
+    const bool is_error = record.is_error_action;
+    const auto kind = task.kind == ActionTask::Kind::kS3 ? RuleActionKind::kS3 : RuleActionKind::kSns;
+    const Status result = perform(record, task);
+    switch (queue.finish(*attempt, result, clock.now())) {
+      case ActionQueue::Outcome::kDone:
+        runner.metrics().action(
+            kind, is_error ? RuleActionResult::kErrorActionSuccess : RuleActionResult::kSuccess);
+        break;
+      case ActionQueue::Outcome::kRetry:
+        runner.metrics().action(kind, RuleActionResult::kRetry);
+        break;
+      case ActionQueue::Outcome::kFailed:
+        runner.metrics().action(
+            kind, is_error ? RuleActionResult::kErrorActionFailure : RuleActionResult::kFailure);
+        break;
+    }
+  }
+}
+
+Status ActionStage::Impl::perform(const ActionRecord& record, const ActionTask& task) {
+  if (task.kind == ActionTask::Kind::kS3) {
+    const std::string object = "arn:aws:s3:::" + task.resource + "/" + task.key;
+    if (const Status& ok = runner.allowed(record.rule, task.role_arn, "s3:PutObject", object); !ok) return ok;
+    return targets.put_object(task.resource, task.key, task.body, task.canned_acl);
+  }
+  if (const Status& ok = runner.allowed(record.rule, task.role_arn, "sns:Publish", task.resource); !ok)
+    return ok;
+  return targets.publish_sns(task.resource, task.body, task.json_format);
+}
+
+bool ActionStage::Impl::commit(ActionQueue& queue) {
+  for (const ActionRecord& record : queue.take_finished()) {
+    if (record.failures.empty()) continue;
+    if (record.is_error_action) {
+      runner.metrics().dropped_failure.Increment();
+      const rules::ActionFailure& last = record.failures.back();
+      services.logger.warn("rule_error_action_failed",
+                           {{"rule", record.rule}, {"resource", last.resource}, {"reason", last.message}});
+      continue;
+    }
+    runner.run_error_action(record.rule, record.event.view(), record.failures, clock.now(), batch, replies);
+  }
+  pending.Set(static_cast<double>(queue.next() - queue.committed()));
+  if (queue.committed() == committed && batch.empty()) {
+    for (auto& message : replies) publisher.publish(std::move(message), {});
+    replies.clear();
+    return true;
+  }
+  log::Batch write = batch;
+  write.commit(std::string(kActionsConsumer), partition, queue.committed());
+  write.truncate(partition, queue.committed());
+  if (const auto written = log.write(std::move(write)); !written) {
+    // The disk is full, say: nothing is lost, the same batch is tried again.
+    std::unique_lock lock(mutex);
+    wake.wait_for(lock, std::chrono::milliseconds(500), [this] { return stop_asked; });
+    return false;
+  }
+  committed = queue.committed();
+  batch = {};
+  for (auto& message : replies) publisher.publish(std::move(message), {});
+  replies.clear();
+  return true;
+}
+
+void ActionStage::Impl::wait(const ActionQueue& queue) {
+  const auto due = queue.next_due();
+  const Timestamp now = clock.now();
+  if (due && *due <= now) return;
+  std::unique_lock lock(mutex);
+  const auto ready = [this] { return stop_asked || woken; };
+  // With a full window only time helps; else a new record wakes us.
+  if (due) {
+    wake.wait_for(lock, *due - now, ready);
+  } else {
+    wake.wait(lock, ready);
+  }
+  woken = false;
+}
+
+}  // namespace fleetward::pipeline
