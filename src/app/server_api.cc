@@ -17,7 +17,7 @@ http::Response text_response(int status, const char* type, std::string body) {
 // {"status":"ok"}, or 503 with the reasons why nothing is acknowledged.
 http::Response health(const Server::Parts& p) {
   json::array reasons;
-  for (std::string reason : {p.log->trouble(), p.broker->trouble()}) {
+  for (std::string reason : {p.log->trouble()}) {
     if (!reason.empty()) reasons.emplace_back(std::move(reason));
   }
   const bool good = reasons.empty();
