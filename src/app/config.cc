@@ -105,11 +105,7 @@ Status check_config(const Config& config) {
     return wrong(
         "lake.kind = \"s3\" needs lake.s3_endpoint, lake.s3_access_key_id and lake.s3_secret_access_key");
   }
-#ifdef FLEETWARD_WITHOUT_BROKER
-  return {};
-#else
   return broker::Broker::check(config.broker);
-#endif
 }
 
 std::string configuration_reference() {

@@ -281,11 +281,10 @@ void add_broker(std::vector<ConfigKey>& out) {
   s.number("inflight_max", MEMBER(broker.inflight_max), 1, 65'535,
            "Unacknowledged QoS 1 messages to a client.");
   s.number("topic_alias_max", MEMBER(broker.topic_alias_max), 0, 65'535, "Topic aliases a client may set.");
-  s.duration("keepalive_min", MEMBER(broker.keepalive_min), seconds(1), hours(18),
-             "With `keepalive_raise`, shorter keep-alives are raised to it, as the service does.");
+  s.duration("keepalive_min", MEMBER(broker.keepalive_min), seconds(0), hours(18),
+             "Shorter keep-alives are raised to it, as the service does; MQTT 5 clients are told.");
   s.duration("keepalive_max", MEMBER(broker.keepalive_max), seconds(1), hours(18),
              "Longer keep-alives, or none, are lowered to it.");
-  s.flag("keepalive_raise", MEMBER(broker.keepalive_raise), "Raise short keep-alives to `keepalive_min`.");
   s.duration("connect_timeout", MEMBER(broker.connect_timeout), seconds(1), minutes(10),
              "From accept to CONNECT, the TLS handshake included.");
   s.size("outbound_bytes_max", MEMBER(broker.outbound_bytes_max), 4 * kKiB, kGiB,
@@ -293,6 +292,9 @@ void add_broker(std::vector<ConfigKey>& out) {
   s.number("queue_messages_max", MEMBER(broker.queue_messages_max), 0, 100'000'000,
            "QoS 1 messages waiting for one session.");
   s.size("queue_bytes_max", MEMBER(broker.queue_bytes_max), 0, 64 * kGiB, "Their bytes.");
+  s.flag("aws_wildcards", MEMBER(broker.aws_wildcards),
+         "Filters match as in AWS IoT Core (`a/#` does not match `a`, `+` no empty level) rather than as in "
+         "MQTT.");
   s.number("connections_max", MEMBER(broker.connections_max), 1, 10'000'000, "Connections of the broker.");
   s.number("sessions_max", MEMBER(broker.sessions_max), 1, 100'000'000, "Persistent sessions.");
   s.duration("session_expiry_max", MEMBER(broker.session_expiry_max), seconds(0), hours(24 * 365),
@@ -300,6 +302,8 @@ void add_broker(std::vector<ConfigKey>& out) {
   s.number("retained_messages_max", MEMBER(broker.retained_messages_max), 0, 100'000'000,
            "Retained messages.");
   s.size("retained_bytes_max", MEMBER(broker.retained_bytes_max), 0, 1024 * kGiB, "Their bytes.");
+  s.size("queued_bytes_max", MEMBER(broker.queued_bytes_max), 0, 1024 * kGiB,
+         "Bytes of QoS 1 messages waiting for all sessions together.");
   s.size("mailbox_bytes_max", MEMBER(broker.mailbox_bytes_max), kMiB, 64 * kGiB,
          "Messages waiting for one shard; beyond it the senders stop reading.");
 }

@@ -61,9 +61,7 @@ Status open_stores(Server::Parts& p) {
 
 Status open_lake_sink(Server::Parts& p) {
   if (p.config.lake.kind == "s3") {
-    auto remote = lake::RemoteStore::create(p.config.lake.remote, p.metrics);
-    if (!remote) return fail(remote.error());
-    p.lake_sink = std::move(*remote);
+    return fail(ErrorCode::kUnimplemented, "lake.kind = \"s3\" is not wired yet");
   } else {
     p.lake_sink = std::make_unique<lake::LocalSink>(*p.object_store);
   }
@@ -81,7 +79,6 @@ Status listen_api(Server::Parts& p, const char* what, const std::string& address
   return {};
 }
 
-#ifndef FLEETWARD_WITHOUT_BROKER
 Status listen_mqtt(Server::Parts& p, broker::Listener::Kind kind, const char* what,
                    const std::string& address, std::string& out) {
   if (address.empty()) return {};
@@ -102,13 +99,10 @@ Status listen_mqtt(Server::Parts& p, broker::Listener::Kind kind, const char* wh
   return {};
 }
 
-#endif
-
 Status open_listeners(Server::Parts& p) {
   const Config::Server& c = p.config.server;
   if (auto ok = listen_api(p, "api_listen", c.api_listen, false, p.endpoints.api); !ok) return ok;
   if (auto ok = listen_api(p, "api_tls_listen", c.api_tls_listen, true, p.endpoints.api_tls); !ok) return ok;
-#ifndef FLEETWARD_WITHOUT_BROKER
   using Kind = broker::Listener::Kind;
   if (auto ok = listen_mqtt(p, Kind::kMqtts, "mqtts_listen", c.mqtts_listen, p.endpoints.mqtts); !ok)
     return ok;
@@ -118,7 +112,6 @@ Status open_listeners(Server::Parts& p) {
     if (c.alpn_listen != kDefaultAlpnListen) return ok;
     p.logger.warn("port 443 is not to be had: MQTT by ALPN is off", {{"reason", ok.error().message}});
   }
-#endif
   return {};
 }
 
@@ -160,9 +153,7 @@ void Server::stop() {
   if (p.stopped) return;
   p.stopped = true;
   if (p.http) p.http->stop(p.config.server.drain);
-#ifndef FLEETWARD_WITHOUT_BROKER
   if (p.broker) p.broker->stop(p.config.server.drain);
-#endif
   stop_pipeline(p);
 }
 

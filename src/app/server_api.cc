@@ -1,3 +1,4 @@
+#include "api/firehose/firehose.h"
 #include "api/iam/iam.h"
 #include "api/sts/sts.h"
 #include "app/server_start.h"
@@ -17,7 +18,7 @@ http::Response text_response(int status, const char* type, std::string body) {
 // {"status":"ok"}, or 503 with the reasons why nothing is acknowledged.
 http::Response health(const Server::Parts& p) {
   json::array reasons;
-  for (std::string reason : {p.log->trouble()}) {
+  for (std::string reason : {p.log->trouble(), p.broker->trouble()}) {
     if (!reason.empty()) reasons.emplace_back(std::move(reason));
   }
   const bool good = reasons.empty();
@@ -29,6 +30,9 @@ http::Response health(const Server::Parts& p) {
 void add_account_services(Server::Parts& p) {
   p.dispatcher->add_service(
       api::iam::service({p.store, p.identity_tables, *p.authorizer, p.clock, p.random}));
+  p.dispatcher->add_service(
+      api::firehose::service({p.store, p.delivery_tables, *p.log, *p.authorizer, p.clock, p.random,
+                              [&p](const std::string& id) { return p.delivery->last_error(id); }}));
   p.dispatcher->add_service(
       api::sts::service({p.store, p.identity_tables, *p.authorizer, p.clock, p.random}));
 }

@@ -70,13 +70,9 @@ struct Server::Parts {
   // From a publish to the stages.
   std::unique_ptr<pipeline::RuleServices> rule_services;
   std::unique_ptr<pipeline::ReportIntake> report_intake;
-#ifndef FLEETWARD_WITHOUT_BROKER
-  std::unique_ptr<pipeline::Ingest> ingest;
-#endif
+  std::unique_ptr<broker::PublishHook> hook;
   std::unique_ptr<broker::ObservationSink> observations;
-#ifndef FLEETWARD_WITHOUT_BROKER
   std::unique_ptr<broker::Broker> broker;
-#endif
   std::unique_ptr<delivery::Worker> delivery;
 
   // The control plane.

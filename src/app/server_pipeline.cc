@@ -1,6 +1,22 @@
 #include "app/server_start.h"
 
 namespace fleetward::app {
+namespace {
+
+class PassOn final : public broker::PublishHook {
+ public:
+  Verdict on_publish(const broker::Publisher&, std::string_view, std::string_view, const broker::Message&,
+                     Timestamp, log::Batch&) override {
+    return {};
+  }
+};
+
+class NoObservations final : public broker::ObservationSink {
+ public:
+  void on_observations(std::vector<broker::Observation>) override {}
+};
+
+}  // namespace
 
 void add_tables(Server::Parts& p) {
   p.identity_tables = identity::Tables::add_to(p.store);
@@ -20,7 +36,14 @@ Status start_pipeline(Server::Parts& p) {
   p.delivery = std::make_unique<delivery::Worker>(delivery, *p.log, p.store, p.delivery_tables, *p.authorizer,
                                                   *p.lake_sink, p.clock, p.random, p.logger, p.metrics);
   p.delivery->start();
-  return {};
+  p.hook = std::make_unique<PassOn>();
+  p.observations = std::make_unique<NoObservations>();
+  broker::Options options = p.config.broker;
+  options.observation_interval = p.config.detect.tick;
+  p.broker = std::make_unique<broker::Broker>(
+      options, broker::Broker::Dependencies{*p.log, p.store, *p.device_authorizer, *p.hook, *p.observations,
+                                            p.clock, p.random, p.logger, p.metrics});
+  return p.broker->start();
 }
 
 void stop_pipeline(Server::Parts& p) {
