@@ -1,0 +1,98 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/ids.h"
+#include "core/logger.h"
+#include "core/metrics.h"
+#include "core/time.h"
+#include "detect/engine.h"
+#include "log/log.h"
+#include "pipeline/detect_tables.h"
+#include "state/store.h"
+
+namespace fleetward::pipeline {
+
+struct DetectStageOptions {
+  uint32_t partitions = 8;  // of "events"; see settle_partitions()
+  detect::EngineOptions engine;
+  Duration values_kept{14LL * 24 * 3600 * 1000};
+  Duration violations_kept{30LL * 24 * 3600 * 1000};
+  size_t read_bytes_max = 1 << 20;  // records of one step
+  size_t tick_things_max = 10'000;  // things of one step of a tick
+  Duration retry_interval{500};     // between attempts while the log refuses
+  // Whether checks of the tick's boundary and of retention happen on the stage's own thread. Tests that call
+  // step() append ticks themselves.
+  bool appends_ticks = true;
+};
+
+// The number of partitions of "events" and "exports" is fixed when a log is new, since a thing's state stays
+// where its events are. Answers the number in force: `wanted` for a new log.
+Result<uint32_t> settle_partitions(log::Log& log, uint32_t wanted);
+
+// Runs Detect over the log stream "events" (consumer "detect"): each step reads records of one partition,
+// applies them and writes everything that follows from them in one batch: kept values, violations, things'
+// states, records of "exports" and "alerts", and the committed offset. So a crash at any moment loses nothing
+// and repeats nothing.
+//
+// start() and stop() from one thread. step() is for tests; it runs on the caller's thread instead.
+class DetectStage {
+ public:
+  DetectStage(DetectStageOptions options, log::Log& log, const state::Store& store, DetectTables tables,
+              registry::Tables registry, AccountScope account, const Clock& clock, Logger& logger,
+              Metrics& metrics);
+  ~DetectStage();  // stops
+
+  // Loads the things' states. kCorrupt only if the log cannot be read; a state that does not parse is logged,
+  // counted and forgotten.
+  Status load();
+  void start();  // after load()
+  void stop();
+
+  // One step of every partition that has records. True if there may be more to do. The error is the log's:
+  // the step is tried again by the next call, with the same outcome.
+  Result<bool> step();
+  // Appends the tick of the latest boundary that is not in the log yet, if it has passed.
+  Status append_due_ticks();
+  // Erases what is older than it is kept. Cheap: a few ranges per partition.
+  Status expire();
+
+ private:
+  struct PartitionState;
+  struct Counters;
+
+  void run();
+  void wake();
+  bool wait_for_work(bool failed);  // false: stop
+  void configure(PartitionState& partition);
+  Status prepare(PartitionState& partition);
+  Status apply_records(PartitionState& partition);
+  void count(PartitionState& partition);
+  Status write(log::Batch batch);
+
+  const DetectStageOptions options_;
+  log::Log& log_;
+  const state::Store& store_;
+  DetectConfigBuilder builder_;
+  detect::ConfigPtr config_;
+  AccountScope account_;
+  const Clock& clock_;
+  Logger& logger_;
+  std::unique_ptr<Counters> counters_;
+  std::vector<std::unique_ptr<PartitionState>> partitions_;
+  Timestamp last_tick_, last_expiry_;
+
+  std::mutex mutex_;
+  std::condition_variable wakened_;
+  bool work_ = true, stopping_ = false;  // under mutex_
+  log::Log::Subscription subscription_;
+  std::thread thread_;
+};
+
+}  // namespace fleetward::pipeline
