@@ -37,6 +37,31 @@ void add_account_services(Server::Parts& p) {
       api::sts::service({p.store, p.identity_tables, *p.authorizer, p.clock, p.random}));
 }
 
+void add_iot_services(Server::Parts& p) {
+  p.iot_options.endpoint_host = p.config.server.endpoint_host;
+  const api::iot::Dependencies iot{p.store,          p.registry_tables,    p.scope,
+                                   p.pki->authority, *p.device_authorizer, p.clock,
+                                   p.random,         p.iot_options};
+  std::vector<http::Operation> others;
+  p.dispatcher->add_service(api::iot::service(iot, std::move(others)));
+}
+
+void add_s3(Server::Parts& p) {
+  api::s3::S3ServiceOptions options;
+  options.scope = p.scope;
+  options.host_suffixes = {"localhost", "s3.localhost"};
+  const std::string& host = p.config.server.endpoint_host;
+  if (host != "localhost") options.host_suffixes.insert(options.host_suffixes.end(), {host, "s3." + host});
+  p.s3 = std::make_unique<api::s3::S3Service>(
+      options, *p.object_store,
+      [&p](const identity::Caller& caller, std::string_view action, std::string_view resource,
+           const identity::RequestContext& context) {
+        return p.authorizer->decide(caller, action, resource, context);
+      },
+      p.random);
+  p.dispatcher->set_s3(*p.s3);
+}
+
 }  // namespace
 
 Status start_api(Server::Parts& p) {
@@ -53,6 +78,8 @@ Status start_api(Server::Parts& p) {
       },
       p.clock, p.random, p.logger, p.metrics);
   add_account_services(p);
+  add_iot_services(p);
+  add_s3(p);
   p.dispatcher->add_public("/health", [&p](const http::RequestHead&) { return health(p); });
 
   http::ServerOptions server;

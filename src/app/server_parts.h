@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "api/iot/iot.h"
+#include "api/s3/service.h"
 #include "app/config.h"
 #include "app/data_directory.h"
 #include "app/endpoints.h"
@@ -25,6 +27,7 @@
 #include "lake/sink.h"
 #include "log/log.h"
 #include "pipeline/action_stage.h"
+#include "pipeline/detect_tables.h"
 #include "pipeline/ingest.h"
 #include "pipeline/report_intake.h"
 #include "pipeline/rule_runner.h"
@@ -56,6 +59,7 @@ struct Server::Parts {
   registry::Tables registry_tables;
   rules::Tables rule_tables;
   delivery::Tables delivery_tables;
+  pipeline::DetectTables detect_tables;
   std::unique_ptr<log::Log> log;
   std::unique_ptr<lake::ObjectStore> object_store;
   std::optional<registry::Pki> pki;
@@ -70,13 +74,15 @@ struct Server::Parts {
   // From a publish to the stages.
   std::unique_ptr<pipeline::RuleServices> rule_services;
   std::unique_ptr<pipeline::ReportIntake> report_intake;
-  std::unique_ptr<broker::PublishHook> hook;
+  std::unique_ptr<pipeline::Ingest> ingest;
   std::unique_ptr<broker::ObservationSink> observations;
   std::unique_ptr<broker::Broker> broker;
   std::unique_ptr<delivery::Worker> delivery;
 
   // The control plane.
   std::unique_ptr<http::StoredCredentials> credentials;
+  std::unique_ptr<api::s3::S3Service> s3;
+  api::iot::Options iot_options;
   std::shared_ptr<http::Dispatcher> dispatcher;
   std::unique_ptr<http::Server> http;
 

@@ -1,28 +1,13 @@
 #include "app/server_start.h"
+#include "pipeline/observation_sink.h"
 
 namespace fleetward::app {
-namespace {
-
-class PassOn final : public broker::PublishHook {
- public:
-  Verdict on_publish(const broker::Publisher&, std::string_view, std::string_view, const broker::Message&,
-                     Timestamp, log::Batch&) override {
-    return {};
-  }
-};
-
-class NoObservations final : public broker::ObservationSink {
- public:
-  void on_observations(std::vector<broker::Observation>) override {}
-};
-
-}  // namespace
-
 void add_tables(Server::Parts& p) {
   p.identity_tables = identity::Tables::add_to(p.store);
   p.registry_tables = registry::Tables::add_to(p.store);
   p.rule_tables = rules::Tables::add_to(p.store);
   p.delivery_tables = delivery::Tables::add_to(p.store);
+  p.detect_tables = pipeline::DetectTables::add_to(p.store);
 }
 
 Status start_pipeline(Server::Parts& p) {
@@ -36,12 +21,19 @@ Status start_pipeline(Server::Parts& p) {
   p.delivery = std::make_unique<delivery::Worker>(delivery, *p.log, p.store, p.delivery_tables, *p.authorizer,
                                                   *p.lake_sink, p.clock, p.random, p.logger, p.metrics);
   p.delivery->start();
-  p.hook = std::make_unique<PassOn>();
-  p.observations = std::make_unique<NoObservations>();
+  p.rule_services = std::make_unique<pipeline::RuleServices>(pipeline::RuleServices{
+      p.store, p.rule_tables, p.delivery_tables, *p.authorizer, p.scope, p.random, p.logger, p.metrics});
+  pipeline::ReportIntakeOptions intake;
+  intake.partitions = p.config.detect.partitions;
+  intake.minimum_delay = p.config.detect.report_delay_min;
+  p.report_intake = pipeline::make_report_intake(intake, p.metrics);
+  p.ingest = std::make_unique<pipeline::Ingest>(*p.rule_services, *p.report_intake);
+  p.observations =
+      std::make_unique<pipeline::LogObservationSink>(p.config.detect.partitions, *p.log, p.logger, p.metrics);
   broker::Options options = p.config.broker;
   options.observation_interval = p.config.detect.tick;
   p.broker = std::make_unique<broker::Broker>(
-      options, broker::Broker::Dependencies{*p.log, p.store, *p.device_authorizer, *p.hook, *p.observations,
+      options, broker::Broker::Dependencies{*p.log, p.store, *p.device_authorizer, *p.ingest, *p.observations,
                                             p.clock, p.random, p.logger, p.metrics});
   return p.broker->start();
 }
