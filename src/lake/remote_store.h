@@ -16,8 +16,9 @@ struct RemoteStoreOptions {
   std::string access_key_id;
   std::string secret_access_key;
   std::string session_token;  // of temporary credentials; else empty
-  bool path_style = true;     // "endpoint/bucket/key"; else "bucket.endpoint/key"
-  std::string ca_file;        // PEM; empty: the system's
+  bool path_style =
+      true;             // "endpoint/bucket/key"; else "bucket.endpoint/key" (not for dotted names on https)
+  std::string ca_file;  // PEM; empty: the system's
   Duration connect_timeout{5'000};
   Duration request_timeout{60'000};  // of one attempt, whole
   // Below this rate for `request_timeout`/4 an attempt is given up.
