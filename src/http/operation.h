@@ -62,7 +62,7 @@ struct Operation {
   std::string uri;
   std::vector<Binding> bindings;
   bool raw_payload = false;  // the body is bytes, not JSON
-  // The IAM action if it is not "<service>:<name>"; "-": no permission is needed beyond a valid signature.
+  // The IAM action if it is not "<service>:<name>".
   std::string action;
   // The ARN the caller needs `action` on; "*" if the operation has no resource.
   std::function<std::string(const json::object& arguments)> resource;

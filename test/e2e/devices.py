@@ -14,7 +14,7 @@ OPEN_POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Actio
 
 
 def unique(text):
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", text)[:60] + "-" + uuid.uuid4().hex[:8]
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", text)[:30] + "-" + uuid.uuid4().hex[:8]
 
 
 def wait_for(condition, timeout=30, what="condition"):

@@ -1,5 +1,6 @@
 """The data lake as the story builds it: roles, bucket, delivery stream, rule, profile; and reading it back."""
 import json
+import uuid
 
 from devices import wait_for
 
@@ -19,7 +20,9 @@ def role(server, name, service, actions, resource="*"):
     return arn
 
 
-def bucket(server, name):
+def bucket(server):
+    """A new bucket; its name."""
+    name = "bucket-" + uuid.uuid4().hex
     server.boto("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": server.region})
     return name
 

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from devices import Thing, unique, wait_for
+from devices import Thing, wait_for
 import lake
 
 
@@ -45,7 +45,7 @@ def test_kill_9_loses_nothing_and_repeats_nothing(new_server):
     print(f"seed {seed}")
     moments = random.Random(seed)
     server = new_server()
-    bucket = lake.bucket(server, "crash-" + unique("b").lower())
+    bucket = lake.bucket(server)
     stream = lake.stream(server, "crash", bucket)
     lake.rule(server, "crash", "SELECT * FROM 'crash/#'", lake.firehose_action(server, "crash", stream, "\n"))
     reporters = [Reporter(Thing(server, f"crash-{i}")) for i in range(4)]

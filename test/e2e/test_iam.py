@@ -100,7 +100,7 @@ def test_a_missing_operation_is_named(server):
 
 def test_a_delivery_role_without_the_right_fails_readably_and_recovers(server, name):
     """The records wait, the reason is in the log, and they arrive once the role allows it."""
-    bucket = lake.bucket(server, name.lower().replace("_", "-"))
+    bucket = lake.bucket(server)
     role_arn = lake.role(server, f"{name}-s3", "firehose", None)
     lake.stream(server, name, bucket, role_arn=role_arn)
     server.boto("firehose").put_record(DeliveryStreamName=name, Record={"Data": b'{"n":1}'})

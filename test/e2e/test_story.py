@@ -52,7 +52,7 @@ def group_of(server, name):
 @pytest.mark.parametrize("separator", [None, "\n"])
 def test_option_1_rules_engine_to_bucket(server, name, metric, separator):
     """Basic Ingest -> rule -> stream -> bucket, every reported value exactly once."""
-    bucket = lake.bucket(server, name.lower().replace("_", "-"))
+    bucket = lake.bucket(server)
     stream = lake.stream(server, name, bucket)
     rule = name.replace("-", "_")
     lake.rule(server, rule, "SELECT * FROM 'ddmetric/#'", lake.firehose_action(server, rule, stream, separator))

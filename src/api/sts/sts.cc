@@ -150,16 +150,14 @@ http::Service service(const Dependencies& d) {
                     .target_prefix = {},
                     .xml_namespace = "https://sts.amazonaws.com/doc/2011-06-15/",
                     .operations = {}};
-  // An empty action: anyone who signs may ask; AssumeRole decides by the role's trust.
-  out.operations.push_back({.name = "GetCallerIdentity", .action = "-", .run = get_caller_identity});
-  out.operations.push_back(
-      {.name = "AssumeRole", .action = "-", .run = [d](const http::Call& call, const json::object& a) {
-         return assume_role(d, call, a);
-       }});
-  out.operations.push_back(
-      {.name = "GetSessionToken", .action = "-", .run = [d](const http::Call& call, const json::object& a) {
-         return get_session_token(d, call, a);
-       }});
+  // Anyone who signs may ask; AssumeRole decides by the role's trust.
+  const auto add = [&](const char* name, auto run) {
+    out.operations.push_back({.name = name, .run = run, .authorize = false});
+  };
+  add("GetCallerIdentity", get_caller_identity);
+  add("AssumeRole", [d](const http::Call& call, const json::object& a) { return assume_role(d, call, a); });
+  add("GetSessionToken",
+      [d](const http::Call& call, const json::object& a) { return get_session_token(d, call, a); });
   for (const char* name : {"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "DecodeAuthorizationMessage",
                            "GetAccessKeyInfo", "GetFederationToken", "AssumeRoot"}) {
     out.operations.push_back({.name = name, .implemented = false});
