@@ -1,0 +1,287 @@
+#include "pipeline/export_stage.h"
+
+#include <algorithm>
+
+#include "export/export_record.h"
+#include "rules/index.h"
+
+namespace fleetward::pipeline {
+namespace {
+
+constexpr const char* kConsumer = "export";
+
+log::Partition exports_of(uint32_t index) {
+  return {"exports", index};
+}
+
+// Batches close a little after the interval's boundary, so that the values of a detect tick at that boundary
+// go out with it and not an interval later.
+Timestamp next_close(Timestamp now, Duration interval) {
+  const int64_t phase = std::min<int64_t>(interval.count() / 10, 5000);
+  return {((now.ms - phase) / interval.count() + 1) * interval.count() + phase};
+}
+
+}  // namespace
+
+struct ExportStage::Counters {
+  explicit Counters(Metrics& metrics)
+      : published(messages(metrics, "published")),
+        refused(messages(metrics, "refused")),
+        unavailable(messages(metrics, "unavailable")),
+        datapoints(metrics.counter("fleetward_export_datapoints_total", "Exported datapoints, published.")),
+        oversize(metrics.counter("fleetward_export_oversize_total",
+                                 "Datapoints left out because one alone is larger than a message.")),
+        corrupt(metrics.counter("fleetward_export_corrupt_records_total",
+                                "Records of the exports stream that do not parse.")) {}
+  static prometheus::Counter& messages(Metrics& metrics, const char* result) {
+    return metrics.counter("fleetward_export_messages_total",
+                           "Export messages: published; dropped because the role or topic refused them, or "
+                           "because the broker was away.",
+                           {{"result", result}});
+  }
+  prometheus::Counter &published, &refused, &unavailable, &datapoints, &oversize, &corrupt;
+};
+
+struct ExportStage::Outgoing {
+  exporting::Payload payload;
+  enum class State { kWaiting, kPublished, kDropped } state = State::kWaiting;
+  uint32_t attempts = 0;
+};
+
+struct ExportStage::PartitionState {
+  PartitionState(uint32_t i, const ExportStageOptions& options) : index(i), batcher(options.batch) {}
+
+  uint32_t index;
+  exporting::Batcher batcher;
+  log::Offset first = 0, next = 0;  // of the records in the batcher or in `outgoing`
+  Timestamp close_at;               // 0 while there is nothing to close
+  bool closed = false;              // `outgoing` holds the batch, even if it is empty
+  std::vector<Outgoing> outgoing;
+  Timestamp try_at;
+};
+
+ExportStage::ExportStage(ExportStageOptions options, log::Log& log, const RuleServices& services,
+                         broker::InternalPublisher& publisher, const Clock& clock)
+    : options_(options),
+      log_(log),
+      services_(services),
+      publisher_(publisher),
+      clock_(clock),
+      runner_(services),
+      counters_(std::make_unique<Counters>(services.metrics)) {
+  for (uint32_t i = 0; i < options_.partitions; ++i) {
+    partitions_.push_back(std::make_unique<PartitionState>(i, options_));
+    partitions_.back()->first = partitions_.back()->next = log_.committed(kConsumer, exports_of(i));
+  }
+}
+
+ExportStage::~ExportStage() {
+  stop();
+}
+
+void ExportStage::start() {
+  subscription_ = log_.subscribe("exports", [this](const log::Partition&) {
+    {
+      const std::lock_guard lock(mutex_);
+      work_ = true;
+    }
+    wakened_.notify_one();
+  });
+  thread_ = std::thread([this] { run(); });
+}
+
+void ExportStage::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wakened_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  subscription_.reset();
+}
+
+bool ExportStage::wait_for_work(bool failed) {
+  std::unique_lock lock(mutex_);
+  // What is due is looked at this often; new records wake it, but wait for their interval anyhow.
+  const Duration nap = std::clamp(options_.interval / 20, Duration{20}, Duration{1000});
+  if (failed) {
+    wakened_.wait_for(lock, options_.retry_interval, [&] { return stopping_; });
+  } else if (!stopping_) {
+    wakened_.wait_for(lock, nap, [&] { return work_ || stopping_; });
+  }
+  work_ = false;
+  return !stopping_;
+}
+
+void ExportStage::run() {
+  bool failed = false;
+  while (wait_for_work(failed)) {
+    auto stepped = step();
+    while (stepped && *stepped) stepped = step();
+    if (!stepped && !failed) services_.logger.error("export.stalled", {{"reason", stepped.error().message}});
+    if (stepped && failed) services_.logger.info("export.resumed");
+    failed = !stepped;
+  }
+}
+
+Result<bool> ExportStage::step() {
+  bool more = false;
+  for (auto& partition : partitions_) {
+    PartitionState& p = *partition;
+    if (!p.closed) {
+      const log::Offset before = p.next;
+      if (auto ok = read_points(p); !ok) return fail(ok.error());
+      more = more || p.next != before;
+      const bool due = p.close_at.ms != 0 && clock_.now() >= p.close_at;
+      if (due || p.batcher.bytes() >= options_.batch_bytes_max) close_batch(p);
+    }
+    if (p.closed && publish_batch(p)) {
+      if (auto ok = commit_batch(p); !ok) return fail(ok.error());
+    }
+  }
+  return more;
+}
+
+Status ExportStage::read_points(PartitionState& p) {
+  if (p.batcher.bytes() >= options_.batch_bytes_max) return {};
+  auto records = log_.read(exports_of(p.index), p.next, options_.read_bytes_max);
+  if (!records) return fail(records.error());
+  for (const log::Record& record : *records) {
+    auto ok =
+        exporting::read_record(record.value, [&](const exporting::Point& point) { p.batcher.add(point); });
+    if (!ok) {
+      counters_->corrupt.Increment();
+      services_.logger.error("export.corrupt_record", {{"partition", std::to_string(p.index)},
+                                                       {"offset", std::to_string(record.offset)},
+                                                       {"reason", ok.error().message}});
+    }
+    p.next = record.offset + 1;
+  }
+  if (p.next != p.first && p.close_at.ms == 0) p.close_at = next_close(clock_.now(), options_.interval);
+  return {};
+}
+
+void ExportStage::close_batch(PartitionState& p) {
+  const std::string seed =
+      std::to_string(p.index) + "/" + std::to_string(p.first) + "-" + std::to_string(p.next);
+  size_t oversize = 0;
+  for (exporting::Payload& payload : p.batcher.finish(seed, oversize)) {
+    p.outgoing.push_back({std::move(payload)});
+  }
+  if (oversize > 0) {
+    counters_->oversize.Increment(static_cast<double>(oversize));
+    services_.logger.warn("export.oversize", {{"datapoints", std::to_string(oversize)}});
+  }
+  p.closed = true;
+  p.close_at = p.try_at = {};
+}
+
+bool ExportStage::publish_batch(PartitionState& p) {
+  if (clock_.now() < p.try_at) return false;
+  bool all = true;
+  for (Outgoing& outgoing : p.outgoing) {
+    if (outgoing.state != Outgoing::State::kWaiting) continue;
+    if (auto ok = publish_payload(outgoing); !ok) refuse(outgoing, ok.error());
+    all = all && outgoing.state != Outgoing::State::kWaiting;
+  }
+  if (!all) p.try_at = clock_.now() + options_.retry_interval;
+  return all;
+}
+
+Status ExportStage::publish_payload(Outgoing& outgoing) {
+  const exporting::Payload& payload = outgoing.payload;
+  identity::MapContext context;
+  context.set("aws:SourceAccount", services_.account.account.str());
+  context.set("aws:SourceArn", services_.account.arn("iot", "securityprofile/" + payload.profile));
+  auto allowed =
+      services_.authorizer.authorize_role(payload.role_arn, "iot.amazonaws.com", "iot:Publish",
+                                          services_.account.arn("iot", "topic/" + payload.topic), context);
+  if (!allowed) return allowed;
+  if (!rules::parse_basic_ingest(payload.topic)) {
+    if (auto ok = hand_to_subscribers(payload); !ok) return ok;
+  }
+  outgoing.state = Outgoing::State::kPublished;
+  refused_.erase({payload.role_arn, payload.topic});
+  return {};
+}
+
+Status ExportStage::hand_to_subscribers(const exporting::Payload& payload) {
+  auto message = std::make_shared<broker::Message>();
+  message->topic = payload.topic;
+  message->payload = payload.body;
+  message->qos = 1;
+  struct Answer {
+    std::mutex mutex;
+    std::condition_variable given;
+    bool done = false;
+    Status status;
+  };
+  const auto answer = std::make_shared<Answer>();
+  publisher_.publish(std::move(message), [answer](Status status) {
+    const std::lock_guard lock(answer->mutex);
+    answer->status = std::move(status);
+    answer->done = true;
+    answer->given.notify_one();
+  });
+  std::unique_lock lock(answer->mutex);
+  if (!answer->given.wait_for(lock, options_.publish_timeout, [&] { return answer->done; })) {
+    return fail(ErrorCode::kUnavailable, "the broker did not answer in time");
+  }
+  return answer->status;
+}
+
+void ExportStage::refuse(Outgoing& outgoing, const Error& why) {
+  const exporting::Payload& payload = outgoing.payload;
+  const bool known = refused_.contains({payload.role_arn, payload.topic});
+  if (++outgoing.attempts < options_.attempts_max && !known) return;
+  outgoing.state = Outgoing::State::kDropped;
+  const bool refused = why.code != ErrorCode::kUnavailable;
+  if (refused && refused_.size() < kRefusedMax) refused_.emplace(payload.role_arn, payload.topic);
+  (refused ? counters_->refused : counters_->unavailable).Increment();
+  services_.logger.error("export.dropped", {{"topic", payload.topic},
+                                            {"role", payload.role_arn},
+                                            {"profile", payload.profile},
+                                            {"metric", payload.metric},
+                                            {"datapoints", std::to_string(payload.elements)},
+                                            {"attempts", std::to_string(outgoing.attempts)},
+                                            {"reason", why.message}});
+}
+
+void ExportStage::run_rules(const exporting::Payload& payload, log::Batch& batch,
+                            std::vector<broker::MessagePtr>& replies) {
+  rules::Event event;
+  event.topic = payload.topic;
+  event.payload = payload.body;
+  event.now = clock_.now();
+  const auto basic = rules::parse_basic_ingest(payload.topic);
+  if (!basic) return runner_.run(event, batch, replies);
+  event.topic = basic->rest;
+  runner_.run_basic_ingest(basic->rule, event, batch, replies);
+}
+
+Status ExportStage::commit_batch(PartitionState& p) {
+  log::Batch batch;
+  std::vector<broker::MessagePtr> replies;
+  for (const Outgoing& outgoing : p.outgoing) {
+    if (outgoing.state == Outgoing::State::kPublished) run_rules(outgoing.payload, batch, replies);
+  }
+  batch.commit(kConsumer, exports_of(p.index), p.next);
+  batch.truncate(exports_of(p.index), p.next);
+  if (auto done = log_.write(std::move(batch)); !done) return fail(done.error());
+  for (broker::MessagePtr& reply : replies) publisher_.publish(std::move(reply), {});
+  for (const Outgoing& outgoing : p.outgoing) {
+    if (outgoing.state != Outgoing::State::kPublished) continue;
+    counters_->published.Increment();
+    counters_->datapoints.Increment(static_cast<double>(outgoing.payload.elements));
+    services_.logger.debug("export.published", {{"batch", outgoing.payload.batch_id},
+                                                {"topic", outgoing.payload.topic},
+                                                {"metric", outgoing.payload.metric},
+                                                {"datapoints", std::to_string(outgoing.payload.elements)}});
+  }
+  p.outgoing.clear();
+  p.closed = false;
+  p.first = p.next;
+  return {};
+}
+
+}  // namespace fleetward::pipeline

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "broker/hooks.h"
+#include "core/time.h"
+#include "export/batcher.h"
+#include "log/log.h"
+#include "pipeline/rule_runner.h"
+
+namespace fleetward::pipeline {
+
+struct ExportStageOptions {
+  uint32_t partitions = 8;     // of "exports", as of "events"
+  Duration interval{300'000};  // between the batches of a partition; at least 1 s
+  exporting::BatchOptions batch;
+  size_t read_bytes_max = 1 << 20;
+  size_t batch_bytes_max = 64 << 20;  // of a partition's datapoints in memory; then the batch closes early
+  // A publish that is refused (role, topic, broker) is tried this often, then dropped with a counted reason.
+  // A destination that was refused the time before is tried once.
+  uint32_t attempts_max = 3;
+  Duration retry_interval{1000};
+  Duration publish_timeout{10'000};  // for the broker's word that a message was handed on
+};
+
+// Consumes the log stream "exports" (consumer "export"): gathers the datapoints of an interval and publishes
+// the payloads to their topics, each by its profile's export role (iot:Publish on the topic).
+//
+//   $aws/rules/<rule>[/<topic>]  that rule alone; its delivery-stream records are in the same write as the
+//                                consumer's offset, so none is lost or repeated by a crash
+//   any other topic              the rules that match it, likewise, and the broker's subscribers: at least
+//                                once (a repeated element has the same version and timestamp)
+//
+// start() and stop() from one thread. step() is for tests; it runs on the caller's thread instead.
+class ExportStage {
+ public:
+  ExportStage(ExportStageOptions options, log::Log& log, const RuleServices& services,
+              broker::InternalPublisher& publisher, const Clock& clock);
+  ~ExportStage();  // stops
+
+  void start();
+  void stop();
+
+  // Reads what is there, closes batches whose time has come and publishes them. True if there is more to do
+  // at once. The error is the log's.
+  Result<bool> step();
+
+ private:
+  struct PartitionState;
+  struct Counters;
+  struct Outgoing;
+
+  void run();
+  bool wait_for_work(bool failed);  // false: stop
+  Status read_points(PartitionState& partition);
+  void close_batch(PartitionState& partition);
+  // True once every payload was published or dropped.
+  bool publish_batch(PartitionState& partition);
+  Status publish_payload(Outgoing& outgoing);
+  Status hand_to_subscribers(const exporting::Payload& payload);
+  void refuse(Outgoing& outgoing, const Error& why);
+  Status commit_batch(PartitionState& partition);
+  void run_rules(const exporting::Payload& payload, log::Batch& batch,
+                 std::vector<broker::MessagePtr>& replies);
+
+  const ExportStageOptions options_;
+  log::Log& log_;
+  const RuleServices services_;
+  broker::InternalPublisher& publisher_;
+  const Clock& clock_;
+  RuleRunner runner_;  // used on the stage's thread only
+  std::unique_ptr<Counters> counters_;
+  std::vector<std::unique_ptr<PartitionState>> partitions_;
+  std::set<std::pair<std::string, std::string>> refused_;  // (role, topic) of the latest batches
+  static constexpr size_t kRefusedMax = 1000;
+
+  std::mutex mutex_;
+  std::condition_variable wakened_;
+  bool work_ = true, stopping_ = false;  // under mutex_
+  log::Log::Subscription subscription_;
+  std::thread thread_;
+};
+
+}  // namespace fleetward::pipeline
