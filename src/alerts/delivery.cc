@@ -1,0 +1,42 @@
+#include "alerts/delivery.h"
+
+namespace fleetward::alerts {
+
+std::string encode_delivery(const Delivery& d) {
+  json::object out{{"kind", static_cast<int64_t>(d.kind)},
+                   {"topic", d.topic},
+                   {"subscription", d.subscription},
+                   {"messageId", d.message_id},
+                   {"message", d.message},
+                   {"created", d.created.ms},
+                   {"attempts", d.attempts},
+                   {"next", d.next.ms}};
+  if (!d.subject.empty()) out["subject"] = d.subject;
+  if (!d.attributes.empty()) out["attributes"] = d.attributes;
+  if (!d.token.empty()) out["token"] = d.token;
+  return json::serialize(out);
+}
+
+Result<Delivery> decode_delivery(std::string key, std::string_view text) {
+  const auto parsed = json::parse(text, {.bytes_max = size_t{4} << 20});
+  if (!parsed || !parsed->is_object()) return fail(ErrorCode::kCorrupt, "delivery record " + key);
+  const json::object& o = parsed->get_object();
+  Delivery d;
+  d.key = std::move(key);
+  const int64_t kind = json::int_or(o, "kind", -1);
+  if (kind < 0 || kind > 2) return fail(ErrorCode::kCorrupt, "delivery record " + d.key);
+  d.kind = static_cast<NotificationKind>(kind);
+  d.topic = json::string_or(o, "topic");
+  d.subscription = json::string_or(o, "subscription");
+  d.message_id = json::string_or(o, "messageId");
+  d.subject = json::string_or(o, "subject");
+  d.message = json::string_or(o, "message");
+  d.attributes = json::string_or(o, "attributes");
+  d.token = json::string_or(o, "token");
+  d.created.ms = json::int_or(o, "created", 0);
+  d.attempts = static_cast<int>(json::int_or(o, "attempts", 0));
+  d.next.ms = json::int_or(o, "next", 0);
+  return d;
+}
+
+}  // namespace fleetward::alerts
