@@ -61,7 +61,9 @@ Status open_stores(Server::Parts& p) {
 
 Status open_lake_sink(Server::Parts& p) {
   if (p.config.lake.kind == "s3") {
-    return fail(ErrorCode::kUnimplemented, "lake.kind = \"s3\" is not wired yet");
+    auto remote = lake::RemoteStore::create(p.config.lake.remote, p.metrics);
+    if (!remote) return fail(remote.error());
+    p.lake_sink = std::move(*remote);
   } else {
     p.lake_sink = std::make_unique<lake::LocalSink>(*p.object_store);
   }

@@ -2,6 +2,7 @@
 #include "api/iam/iam.h"
 #include "api/sts/sts.h"
 #include "app/server_start.h"
+#include "broker/topics.h"
 #include "core/json.h"
 
 namespace fleetward::app {
@@ -27,6 +28,13 @@ http::Response health(const Server::Parts& p) {
   return text_response(good ? 200 : 503, "application/json", json::serialize(body) + "\n");
 }
 
+http::AuthorizeFunction authorize_with(Server::Parts& p) {
+  return [&p](const identity::Caller& caller, std::string_view action, std::string_view resource,
+              const identity::RequestContext& context) {
+    return p.authorizer->authorize(caller, action, resource, context);
+  };
+}
+
 void add_account_services(Server::Parts& p) {
   p.dispatcher->add_service(
       api::iam::service({p.store, p.identity_tables, *p.authorizer, p.clock, p.random}));
@@ -44,6 +52,24 @@ void add_iot_services(Server::Parts& p) {
                                    p.random,         p.iot_options};
   std::vector<http::Operation> others;
   p.dispatcher->add_service(api::iot::service(iot, std::move(others)));
+}
+
+void add_iotdata(Server::Parts& p) {
+  broker::Broker& broker = *p.broker;
+  p.broker_access = std::make_unique<api::iotdata::BrokerAccess>(api::iotdata::BrokerAccess{
+      broker.publisher(),
+      [&broker](const std::string& begin, size_t count_max) {
+        return broker.list_retained(begin, count_max);
+      },
+      [&broker](const std::string& topic) { return broker.get_retained(topic); },
+      [&broker](const std::string& client_id) { return broker.connection(client_id); },
+      [&broker](const std::string& client_id, bool clean_session, bool prevent_will) {
+        return broker.disconnect(client_id, clean_session, prevent_will);
+      },
+      broker::publish_refusal});
+  p.dispatcher->add_service(api::iotdata::service({*p.broker_access, p.scope, authorize_with(p)}));
+  p.dispatcher->set_certificate_publish(
+      api::iotdata::certificate_publish({*p.broker_access, p.store, *p.device_authorizer, p.random}));
 }
 
 void add_s3(Server::Parts& p) {
@@ -70,15 +96,11 @@ Status start_api(Server::Parts& p) {
   options.account = p.scope;
   options.skew_max = p.config.api.clock_skew_max;
   options.metrics_over_tls = p.config.api.metrics_over_tls;
-  p.dispatcher = std::make_shared<http::Dispatcher>(
-      options, *p.credentials,
-      [&p](const identity::Caller& caller, std::string_view action, std::string_view resource,
-           const identity::RequestContext& context) {
-        return p.authorizer->authorize(caller, action, resource, context);
-      },
-      p.clock, p.random, p.logger, p.metrics);
+  p.dispatcher = std::make_shared<http::Dispatcher>(options, *p.credentials, authorize_with(p), p.clock,
+                                                    p.random, p.logger, p.metrics);
   add_account_services(p);
   add_iot_services(p);
+  add_iotdata(p);
   add_s3(p);
   p.dispatcher->add_public("/health", [&p](const http::RequestHead&) { return health(p); });
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/iot/iot.h"
+#include "api/iotdata/iotdata.h"
 #include "api/s3/service.h"
 #include "app/config.h"
 #include "app/data_directory.h"
@@ -83,6 +84,7 @@ struct Server::Parts {
   std::unique_ptr<http::StoredCredentials> credentials;
   std::unique_ptr<api::s3::S3Service> s3;
   api::iot::Options iot_options;
+  std::unique_ptr<api::iotdata::BrokerAccess> broker_access;
   std::shared_ptr<http::Dispatcher> dispatcher;
   std::unique_ptr<http::Server> http;
 
