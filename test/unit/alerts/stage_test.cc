@@ -1,0 +1,300 @@
+#include "alerts/stage.h"
+
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "alerts/delivery.h"
+#include "log/memory_log.h"
+
+namespace fleetward::alerts {
+namespace {
+
+// Keeps what was to be posted until the test answers.
+class FakeSender final : public HttpSender {
+ public:
+  void start(uint64_t id, HttpPost post) override { open.emplace_back(id, std::move(post)); }
+  std::vector<std::pair<uint64_t, AttemptResult>> wait(Duration) override { return std::exchange(ended, {}); }
+  void wake() override {}
+  void answer(size_t which, int status) {
+    ended.emplace_back(open[which].first, AttemptResult{status, status == 0 ? "refused" : ""});
+    open.erase(open.begin() + static_cast<std::ptrdiff_t>(which));
+  }
+  std::vector<std::pair<uint64_t, HttpPost>> open;
+  std::vector<std::pair<uint64_t, AttemptResult>> ended;
+};
+
+const AccountScope kAccount{AccountId::trusted("123456789012"), "eu-west-1"};
+const std::string kTopic = "arn:aws:sns:eu-west-1:123456789012:alerts";
+
+class StageTest : public testing::Test {
+ protected:
+  StageTest() {
+    identity_tables = identity::Tables::add_to(store);
+    tables = Tables::add_to(store, registry::add_tag_table(store));
+    EXPECT_TRUE(store.open(":memory:"));
+    EXPECT_TRUE(store.transact([&](state::Transaction& change) -> Status {
+      change.put(tables.topics, "alerts", Topic{"alerts", {1}, {}});
+      return {};
+    }));
+    authorizer = std::make_unique<identity::Authorizer>(store, identity_tables, kAccount);
+    restart();
+  }
+  void restart() {
+    stage.reset();
+    auto made = std::make_unique<FakeSender>();
+    sender = made.get();
+    StageOptions options;
+    options.account = kAccount;
+    options.public_url = [] { return "https://fleet:8443"; };
+    options.deliveries_per_subscription_max = 5;
+    stage = std::make_unique<Stage>(
+        options, log, store, tables, *authorizer, signer(), std::move(made),
+        [this](std::string topic, std::string payload, std::function<void(Status)> done) {
+          mqtt.emplace_back(std::move(topic), std::move(payload));
+          done({});
+        },
+        clock, random, logger, metrics);
+    EXPECT_TRUE(stage->load());
+  }
+  static const Signer& signer() {
+    static SystemRandom entropy;
+    static const std::string directory = testing::TempDir() + "fleetward-stage-signer";
+    static const auto made = Signer::open(directory, "sns", entropy, {1795503600000});
+    return **made;
+  }
+  void subscribe(const std::string& id, const std::string& protocol, const std::string& endpoint,
+                 const std::function<void(Subscription&)>& more = {}) {
+    Subscription s;
+    s.state = Subscription::State::kConfirmed;
+    s.topic = "alerts";
+    s.id = id;
+    s.protocol = protocol;
+    s.endpoint = endpoint;
+    if (more) more(s);
+    EXPECT_TRUE(store.transact([&](state::Transaction& change) -> Status {
+      change.put(tables.subscriptions, state::key("alerts", id), s);
+      return {};
+    }));
+  }
+  std::string publish(const std::string& message) {
+    const auto ids = stage->publish({{.topic_arn = kTopic, .message = message}});
+    EXPECT_TRUE(ids);
+    return ids->front();
+  }
+  size_t stored() const { return log.scan(kDeliveryPrefix, "alerts/delivery0", 1000, false)->size(); }
+  double dropped(const std::string& reason) {
+    const std::string text = metrics.scrape();
+    const std::string name = "fleetward_alerts_dropped_total{reason=\"" + reason + "\"} ";
+    const size_t at = text.find(name);
+    return at == std::string::npos ? 0 : std::stod(text.substr(at + name.size()));
+  }
+
+  log::MemoryLog log;
+  state::Store store;
+  identity::Tables identity_tables;
+  Tables tables;
+  std::unique_ptr<identity::Authorizer> authorizer;
+  ManualClock clock;
+  SeededRandom random{1};
+  Logger logger = Logger::none();
+  Metrics metrics;
+  FakeSender* sender = nullptr;
+  std::unique_ptr<Stage> stage;
+  std::vector<std::pair<std::string, std::string>> mqtt;
+};
+
+TEST_F(StageTest, OneNotificationToEverySubscriber) {
+  subscribe("a", "http", "http://a/hook");
+  subscribe("b", "https", "https://b/hook", [](Subscription& s) { s.raw_delivery = true; });
+  subscribe("c", "mqtt", "alerts/c");
+  subscribe("d", "http", "http://d/", [](Subscription& s) { s.state = Subscription::State::kPending; });
+  const std::string id = publish("hello");
+  stage->run_once();
+  ASSERT_EQ(sender->open.size(), 2u);
+  EXPECT_EQ(sender->open[0].second.url, "http://a/hook");
+  const auto body = json::parse(sender->open[0].second.body).value().get_object();
+  EXPECT_EQ(json::string_or(body, "Message"), "hello");
+  EXPECT_EQ(json::string_or(body, "MessageId"), id);
+  EXPECT_EQ(json::string_or(body, "UnsubscribeURL"),
+            "https://fleet:8443/?Action=Unsubscribe&SubscriptionArn=" + kTopic + ":a");
+  EXPECT_EQ(sender->open[1].second.body, "hello");
+  ASSERT_EQ(mqtt.size(), 1u);
+  EXPECT_EQ(mqtt[0].first, "alerts/c");
+  EXPECT_EQ(stored(), 2u);
+  sender->answer(0, 200);
+  sender->answer(0, 204);
+  stage->run_once();
+  EXPECT_EQ(stored(), 0u);
+  EXPECT_EQ(log.committed("alerts", {kStream, 0}), 1u);
+  EXPECT_EQ(log.range({kStream, 0}).begin, 1u);
+}
+
+TEST_F(StageTest, RetriesThenGivesUp) {
+  subscribe("a", "http", "http://a/");
+  publish("hello");
+  std::string message_id;
+  for (int attempt = 1; attempt <= 4; ++attempt) {
+    stage->run_once();
+    ASSERT_EQ(sender->open.size(), 1u) << attempt;
+    const auto body = json::parse(sender->open[0].second.body).value().get_object();
+    if (message_id.empty()) message_id = json::string_or(body, "MessageId");
+    EXPECT_EQ(json::string_or(body, "MessageId"), message_id);
+    sender->answer(0, attempt % 2 == 0 ? 500 : 0);
+    stage->run_once();
+    clock.advance(Duration{19'999});
+    stage->run_once();
+    EXPECT_TRUE(sender->open.empty());
+    clock.advance(Duration{1});
+  }
+  stage->run_once();
+  EXPECT_TRUE(sender->open.empty());
+  EXPECT_EQ(stored(), 0u);
+  EXPECT_EQ(dropped("exhausted"), 1);
+}
+
+TEST_F(StageTest, APermanentRefusalIsFinal) {
+  subscribe("a", "http", "http://a/");
+  publish("hello");
+  stage->run_once();
+  sender->answer(0, 410);
+  stage->run_once();
+  EXPECT_EQ(stored(), 0u);
+  EXPECT_EQ(dropped("refused"), 1);
+}
+
+TEST_F(StageTest, ARestartGoesOnWhereItWas) {
+  subscribe("a", "http", "http://a/");
+  publish("one");
+  stage->run_once();
+  publish("two");  // not read when the process dies
+  restart();
+  stage->run_once();
+  ASSERT_EQ(sender->open.size(), 2u);
+  EXPECT_EQ(json::string_or(json::parse(sender->open[0].second.body)->get_object(), "Message"), "one");
+  EXPECT_EQ(json::string_or(json::parse(sender->open[1].second.body)->get_object(), "Message"), "two");
+}
+
+TEST_F(StageTest, ASlowEndpointDelaysNobodyElse) {
+  subscribe("slow", "http", "http://slow/");
+  subscribe("quick", "http", "http://quick/", [](Subscription& s) {
+    s.filter_text = R"({"kind":["quick"]})";
+    s.filter_on_body = true;
+    s.filter = FilterPolicy::parse(s.filter_text, true).value();
+  });
+  for (int i = 0; i < 4; ++i) publish("slow " + std::to_string(i));
+  publish(R"({"kind":"quick"})");
+  stage->run_once();
+  ASSERT_EQ(sender->open.size(), 3u);  // two of the slow one's
+  EXPECT_EQ(sender->open[2].second.url, "http://quick/");
+  EXPECT_EQ(stored(), 6u);
+  publish("one too many for the slow one");
+  stage->run_once();
+  EXPECT_EQ(dropped("queue_full"), 1);
+}
+
+TEST_F(StageTest, FiltersOnAttributes) {
+  subscribe("a", "http", "http://a/", [](Subscription& s) {
+    s.filter_text = R"({"level":[{"numeric":[">",3]}]})";
+    s.filter = FilterPolicy::parse(s.filter_text, false).value();
+  });
+  for (const char* level : {"3", "4"}) {
+    AlertRecord record{.topic_arn = kTopic, .message = level};
+    record.attributes = std::string(R"({"level":{"DataType":"Number","StringValue":")") + level + "\"}}";
+    ASSERT_TRUE(stage->publish({record}));
+  }
+  publish("without");
+  stage->run_once();
+  ASSERT_EQ(sender->open.size(), 1u);
+  const auto body = json::parse(sender->open[0].second.body).value().get_object();
+  EXPECT_EQ(json::serialize(body.at("MessageAttributes")), R"({"level":{"Type":"Number","Value":"4"}})");
+}
+
+TEST_F(StageTest, TheRoleOfAnAlertIsChecked) {
+  subscribe("a", "http", "http://a/");
+  AlertRecord record{.topic_arn = kTopic, .role_arn = "arn:aws:iam::123456789012:role/none", .message = "x"};
+  ASSERT_TRUE(stage->publish({record}));
+  record.role_arn.clear();
+  record.topic_arn = kTopic + "-gone";
+  ASSERT_TRUE(stage->publish({record}));
+  stage->run_once();
+  EXPECT_TRUE(sender->open.empty());
+  EXPECT_EQ(dropped("role_refused"), 1);
+  EXPECT_EQ(dropped("no_topic"), 1);
+}
+
+TEST_F(StageTest, ConfirmationsAndSubscriptionsThatEnd) {
+  Subscription s;
+  s.topic = "alerts";
+  s.id = "p";
+  subscribe("p", "http", "http://p/", [&](Subscription& p) {
+    p.state = Subscription::State::kPending;
+    p.token = "t0ken";
+    s = p;
+  });
+  ASSERT_TRUE(stage->confirm(s));
+  stage->run_once();
+  ASSERT_EQ(sender->open.size(), 1u);
+  const auto body = json::parse(sender->open[0].second.body).value().get_object();
+  EXPECT_EQ(json::string_or(body, "Type"), "SubscriptionConfirmation");
+  EXPECT_EQ(json::string_or(body, "SubscribeURL"),
+            "https://fleet:8443/?Action=ConfirmSubscription&TopicArn=" + kTopic + "&Token=t0ken");
+  for (const std::string& header : sender->open[0].second.headers) {
+    EXPECT_FALSE(header.starts_with("x-amz-sns-subscription-arn"));
+  }
+  sender->answer(0, 0);
+  stage->run_once();
+  EXPECT_TRUE(store.transact([&](state::Transaction& change) -> Status {
+    change.erase(tables.subscriptions, state::key("alerts", "p"));
+    return {};
+  }));
+  clock.advance(Duration{20'000});
+  stage->run_once();
+  EXPECT_TRUE(sender->open.empty());
+  EXPECT_EQ(dropped("gone"), 1);
+  EXPECT_EQ(stored(), 0u);
+}
+
+TEST_F(StageTest, AFullDiskStopsItWithoutLoss) {
+  subscribe("a", "http", "http://a/");
+  publish("one");
+  log.set_trouble("No space left on device");
+  stage->run_once();
+  EXPECT_TRUE(sender->open.empty());
+  EXPECT_FALSE(stage->publish({{.topic_arn = kTopic, .message = "two"}}));
+  log.set_trouble("");
+  clock.advance(Duration{1'000});
+  stage->run_once();
+  EXPECT_EQ(sender->open.size(), 1u);
+  log.set_trouble("No space left on device");
+  sender->answer(0, 200);
+  stage->run_once();
+  log.set_trouble("");
+  clock.advance(Duration{1'000});
+  stage->run_once();
+  EXPECT_EQ(stored(), 0u);
+  EXPECT_TRUE(sender->open.empty());
+}
+
+TEST(Delivery, ReadsWhatItWrites) {
+  Delivery d{.key = "k",
+             .kind = NotificationKind::kUnsubscribeConfirmation,
+             .topic = "t",
+             .subscription = "s",
+             .message_id = "m",
+             .subject = "su",
+             .message = "text",
+             .attributes = "{}",
+             .token = "tok",
+             .created = {5},
+             .attempts = 2,
+             .next = {7}};
+  const auto back = decode_delivery("k", encode_delivery(d));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(encode_delivery(*back), encode_delivery(d));
+  EXPECT_FALSE(decode_delivery("k", "{}"));
+  EXPECT_FALSE(decode_delivery("k", "x"));
+}
+
+}  // namespace
+}  // namespace fleetward::alerts
