@@ -68,6 +68,18 @@ struct CustomMetricNames {
 // Long names, as the AWS samples use. `kCbor` is the same structure in CBOR.
 std::string encode_report(const Report& report, ReportFormat format, const CustomMetricNames& names);
 
+// A report that the service must reject: the custom metric is not an array.
+std::string encode_malformed_report(const Report& report, ReportFormat format,
+                                    const CustomMetricNames& names);
+
+// What the service answered to a report.
+struct ReportAnswer {
+  int64_t report_id = 0;  // 0: not told
+  bool accepted = false;
+  std::string error;  // "InvalidPayload: Malformed metrics report"
+};
+ReportAnswer decode_answer(std::string_view payload, ReportFormat format);
+
 class DeviceModel {
  public:
   // `index` tells the devices of one seed apart.
@@ -75,6 +87,8 @@ class DeviceModel {
 
   // The next report. Its id is the Unix time in seconds, or one more than the last if that is not larger.
   Report next_report(Timestamp now, Attack attack);
+  // Where in its interval this device reports: [0, 1).
+  double phase() const { return phase_; }
   // An ordinary message: a small JSON document; several kilobytes under kLargeMessages.
   std::string next_telemetry(Timestamp now, Attack attack);
 
@@ -82,6 +96,7 @@ class DeviceModel {
   double uniform(double low, double high);
 
   std::mt19937_64 random_;
+  double phase_ = 0;
   double signal_dbm_;  // where this device's signal drifts around
   int64_t last_report_id_ = 0;
 };
