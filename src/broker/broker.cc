@@ -16,6 +16,7 @@
 namespace fleetward::broker {
 namespace {
 
+constexpr std::chrono::milliseconds kGoodbyeLinger{200};
 constexpr uint32_t kShardsMax = 64;  // interest travels as a bit set
 
 std::shared_ptr<const mqtt::SessionOptions> protocol_options(const Options& options) {
@@ -194,6 +195,11 @@ void Broker::stop(Duration grace) {
     return std::all_of(shards.begin(), shards.end(), [](const auto& shard) { return shard->drained(); });
   };
   while (!all_drained() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  // Clients that close by themselves now do not see a reset.
+  const auto linger = std::min(deadline, std::chrono::steady_clock::now() + kGoodbyeLinger);
+  while (connection_count() > 0 && std::chrono::steady_clock::now() < linger) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   for (const auto& shard : shards) shard->quit();

@@ -426,8 +426,11 @@ void Shard::say_goodbye() {
     loop_.wake();
     return;
   }
-  const bool quiet = connections_.empty() && rounds_.empty() && gate_.idle() && absorbed_.empty() &&
-                     internal_.empty() && !mailbox_.maybe_has_mail();
+  const bool sent = std::all_of(connections_.begin(), connections_.end(), [](const auto& entry) {
+    return entry.second->stage() == Connection::Stage::kClosing && entry.second->outbound_bytes() == 0;
+  });
+  const bool quiet = sent && rounds_.empty() && gate_.idle() && absorbed_.empty() && internal_.empty() &&
+                     !mailbox_.maybe_has_mail();
   if (quiet && !drained_.load()) {
     if (auto deltas = observations_.collect(now_, false); !deltas.empty()) {
       context_.dependencies.observations.on_observations(std::move(deltas));

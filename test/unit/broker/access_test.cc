@@ -1,0 +1,173 @@
+// Certificates, ALPN and policies over real TLS.
+#include <atomic>
+
+#include <unistd.h>
+
+#include "test/unit/broker/harness.h"
+
+namespace fleetward::broker {
+namespace {
+
+using mqtt::ReasonCode;
+using mqtt::Version;
+
+constexpr const char* kDevicePolicy = R"({"Version":"2012-10-17","Statement":[
+  {"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:*:*:client/${iot:Connection.Thing.ThingName}"},
+  {"Effect":"Allow","Action":["iot:Publish","iot:Receive"],"Resource":"arn:aws:iot:*:*:topic/dev/${iot:ClientId}/*"},
+  {"Effect":"Allow","Action":"iot:Subscribe","Resource":"arn:aws:iot:*:*:topicfilter/dev/${iot:ClientId}/*"}]})";
+
+TEST(Access, a_registered_certificate_connects_and_does_what_its_policy_says) {
+  Harness h;
+  const std::string at = h.listen_tls();
+  const DeviceFiles device = h.device("d");
+  h.policy("p", kDevicePolicy, &device);
+  h.thing("sensor", device);
+  {
+    TestClient client(at, &device);
+    ASSERT_EQ(client.connect({.client_id = "stranger", .version = Version::k5}), ReasonCode::kNotAuthorized);
+  }
+  TestClient client(at, &device);
+  ASSERT_EQ(client.connect({.client_id = "sensor", .version = Version::k5}), ReasonCode::kSuccess);
+  EXPECT_EQ(client.subscribe({"dev/sensor/#", "dev/other/#", "#"}),
+            (std::vector{ReasonCode::kGrantedQos1, ReasonCode::kNotAuthorized, ReasonCode::kNotAuthorized}));
+  EXPECT_EQ(client.publish("dev/sensor/x", "1"), ReasonCode::kSuccess);
+  EXPECT_EQ(client.receive().payload, "1");
+  EXPECT_EQ(client.publish("dev/other/x", "1"), ReasonCode::kNotAuthorized);
+  EXPECT_EQ(client.next().disconnect.reason, ReasonCode::kNotAuthorized);
+  EXPECT_TRUE(client.closed());
+
+  h.clock.advance(Duration{2000});
+  eventually([&] { return h.sink.total("sensor").disconnects == 1; }, "the delta of the thing");
+  EXPECT_TRUE(h.sink.total("sensor").registered);
+  EXPECT_EQ(h.sink.total("sensor").authorization_failures, 3U);
+  EXPECT_EQ(h.sink.total("stranger").authorization_failures, 1U);
+  EXPECT_EQ(h.sink.total("stranger").connection_attempts, 1U);
+}
+
+TEST(Access, version_3_is_cut_off_without_a_word_for_a_forbidden_publish) {
+  Harness h;
+  const std::string at = h.listen_tls();
+  const DeviceFiles device = h.device("d");
+  h.policy("p", kDevicePolicy, &device);
+  h.thing("sensor", device);
+  TestClient client(at, &device);
+  ASSERT_EQ(client.connect({.client_id = "sensor"}), ReasonCode::kSuccess);
+  client.send_publish("forbidden", "x", 0, 0);
+  EXPECT_TRUE(client.closed());
+}
+
+TEST(Access, a_policy_change_is_seen_at_once_by_live_connections) {
+  Harness h;
+  const std::string at = h.listen_tls();
+  const DeviceFiles device = h.device("d");
+  h.policy("p", kDevicePolicy, &device);
+  h.thing("sensor", device);
+  TestClient client(at, &device);
+  ASSERT_EQ(client.connect({.client_id = "sensor", .version = Version::k5}), ReasonCode::kSuccess);
+  EXPECT_EQ(client.subscribe({"free"}), std::vector{ReasonCode::kNotAuthorized});
+  h.policy("more",
+           R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iot:*","Resource":"*"}]})",
+           &device);
+  eventually([&] { return client.subscribe({"free"}) == std::vector{ReasonCode::kGrantedQos1}; }, "allowed");
+}
+
+TEST(Access, iot_receive_is_asked_for_each_topic) {
+  Harness h;
+  const std::string at = h.listen_tls();
+  const std::string plain = h.listen_plain();
+  const DeviceFiles device = h.device("d");
+  h.policy("p", R"({"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":["iot:Connect","iot:Subscribe","iot:Receive"],"Resource":"*"},
+    {"Effect":"Deny","Action":"iot:Receive","Resource":"arn:aws:iot:*:*:topic/secret/*"}]})",
+           &device);
+  TestClient client(at, &device), publisher(plain);
+  ASSERT_EQ(client.connect({.client_id = "c"}), ReasonCode::kSuccess);
+  client.subscribe({"#"});
+  ASSERT_EQ(publisher.connect({.client_id = "p"}), ReasonCode::kSuccess);
+  publisher.publish("secret/1", "no");
+  publisher.publish("open/1", "yes");
+  EXPECT_EQ(client.receive().topic, "open/1");
+}
+
+TEST(Access, unknown_inactive_and_missing_certificates_are_refused) {
+  Harness h;
+  const std::string at = h.listen_tls();
+  const DeviceFiles unknown = h.device("unknown", false);
+  const DeviceFiles inactive = h.device("inactive");
+  h.policy("p", kDevicePolicy, &inactive);
+  h.thing("sensor", inactive);
+  h.set_status(inactive, registry::CertificateStatus::kInactive);
+  const DeviceFiles none;
+  for (const DeviceFiles* device : {&unknown, &none}) {
+    TestClient client(at, device);
+    // TLS 1.3: the client learns of it with its first read.
+    EXPECT_EQ(client.connect({.client_id = "sensor"}), ReasonCode::kServerUnavailable);
+  }
+  TestClient client(at, &inactive);
+  EXPECT_EQ(client.connect({.client_id = "sensor", .version = Version::k5}), ReasonCode::kNotAuthorized);
+  EXPECT_EQ(h.metric("fleetward_broker_refused_total{reason=\"certificate_unknown\"}"), 1);
+  EXPECT_EQ(h.metric("fleetward_broker_refused_total{reason=\"certificate_inactive\"}"), 1);
+  h.clock.advance(Duration{2000});
+  eventually([&] { return h.sink.total("sensor").authorization_failures == 1; }, "recorded under the thing");
+}
+
+TEST(Access, a_revoked_certificate_loses_its_connections) {
+  Harness h;
+  const std::string at = h.listen_tls();
+  const DeviceFiles device = h.device("d");
+  h.policy("p", kDevicePolicy, &device);
+  h.thing("sensor", device);
+  TestClient client(at, &device);
+  ASSERT_EQ(client.connect({.client_id = "sensor", .version = Version::k5}), ReasonCode::kSuccess);
+  h.set_status(device, registry::CertificateStatus::kRevoked);
+  h.clock.advance(Duration{200});
+  EXPECT_EQ(client.next().disconnect.reason, ReasonCode::kNotAuthorized);
+  EXPECT_TRUE(client.closed());
+}
+
+TEST(Access, alpn_decides_on_the_shared_port) {
+  Harness h;
+  std::atomic<int> handed{0};
+  std::string prefix, peer;
+  const std::string at =
+      h.listen_tls(Listener::Kind::kAlpn, [&](int descriptor, std::string from, std::string bytes) {
+        prefix = std::move(bytes);
+        peer = std::move(from);
+        ::close(descriptor);
+        ++handed;
+      });
+  const DeviceFiles device = h.device("d");
+  h.policy("p", kDevicePolicy, &device);
+  h.thing("sensor", device);
+  {
+    TestClient client(at, &device, "x-amzn-mqtt-ca");
+    EXPECT_EQ(client.connect({.client_id = "sensor"}), ReasonCode::kSuccess);
+  }
+  EXPECT_FALSE(TestClient(at, &device, "mqtt").up());
+  EXPECT_EQ(handed, 0);
+  EXPECT_FALSE(TestClient(at, &device, "http/1.1").up());
+  EXPECT_EQ(handed, 1);
+  EXPECT_EQ(peer, "127.0.0.1");
+  EXPECT_EQ(prefix.substr(0, 2), "\x16\x03");
+  EXPECT_FALSE(TestClient(at, &device).up());
+  EXPECT_EQ(handed, 2);
+  TestClient plain(at);
+  plain.send(std::string("\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04test", 18));
+  EXPECT_TRUE(plain.closed());
+  EXPECT_EQ(h.metric("fleetward_broker_refused_total{reason=\"alpn\"}"), 1);
+}
+
+TEST(Access, a_plain_listener_may_have_an_iot_policy) {
+  Harness h;
+  h.policy("lab", R"({"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":["iot:Connect","iot:Publish"],"Resource":"*"}]})");
+  TestClient client(h.listen_plain("lab"));
+  ASSERT_EQ(client.connect({.client_id = "c", .version = Version::k5}), ReasonCode::kSuccess);
+  EXPECT_EQ(client.publish("t", "x"), ReasonCode::kSuccess);
+  EXPECT_EQ(client.subscribe({"t"}), std::vector{ReasonCode::kNotAuthorized});
+  TestClient nobody(h.listen_plain("no-such-policy"));
+  EXPECT_EQ(nobody.connect({.client_id = "c", .version = Version::k5}), ReasonCode::kNotAuthorized);
+}
+
+}  // namespace
+}  // namespace fleetward::broker
