@@ -294,14 +294,15 @@ Outcome Dispatcher::Impl::run_s3(Request& request, const Place& where, const std
 void Dispatcher::Impl::account_for(const RequestHead& head, const Outcome& outcome,
                                    const std::string& request_id, double seconds) {
   const int status = outcome.response.status;
+  const bool refused = status < 500 || status == 501;
   const auto found = counters.find(outcome.service);
   if (found != counters.end()) {
-    found->second.results[status < 400 ? 0 : status < 500 ? 1 : 2]->Increment();
+    found->second.results[status < 400 ? 0 : refused ? 1 : 2]->Increment();
     found->second.seconds->Observe(seconds);
   }
   if (status < 400) return;
   const std::string status_text = std::to_string(status);
-  logger.log(status < 500 ? LogLevel::kInfo : LogLevel::kWarn, "api_request_refused",
+  logger.log(refused ? LogLevel::kInfo : LogLevel::kWarn, "api_request_refused",
              {{"service", outcome.service},
               {"operation", outcome.operation},
               {"method", head.method},

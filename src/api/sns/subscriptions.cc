@@ -207,7 +207,8 @@ http::ApiResult<json::object> confirm_subscription(const Dependencies& d, const 
     // Only a caller that signed may demand signatures later.
     s.authenticate_on_unsubscribe =
         authenticate == "true" && call.caller.kind != identity::Caller::Kind::kAnonymous;
-    change.put(d.tables.subscriptions, state::key(s.topic, s.id), std::move(s));
+    const std::string key = state::key(s.topic, s.id);
+    change.put(d.tables.subscriptions, key, std::move(s));
     return {};
   });
   if (!done) return tl::unexpected(done.error());

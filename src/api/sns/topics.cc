@@ -68,6 +68,9 @@ http::ApiResult<void> create(const Dependencies& d, state::Transaction& change, 
 
 http::ApiResult<json::object> create_topic(const Dependencies& d, const json::object& arguments) {
   Input in(arguments, kSnsStyle);
+  if (const auto fifo = in.string_opt("Name"); fifo && fifo->ends_with(".fifo")) {
+    in.fail("Name", "FIFO topics are not supported by this release");
+  }
   const std::string name = in.string("Name", kTopicName);
   const auto given = in.string_map_opt("Attributes", 20);
   const registry::Tags tags = read_tags(in);
