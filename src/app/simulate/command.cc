@@ -48,7 +48,7 @@ Status complete_from_data_dir(SimulateOptions& o, AwsClientOptions& api) {
     if (!endpoints) return fail(endpoints.error());
     if (o.endpoint.empty()) o.endpoint = "localhost" + endpoints->mqtts.substr(endpoints->mqtts.rfind(':'));
     if (o.ca_file.empty()) o.ca_file = endpoints->ca;
-    if (o.api.empty() && o.credentials.empty()) o.api = endpoints->api_url();
+    if (o.api.empty()) o.api = endpoints->api_url();
     api.region = endpoints->region;
     if (const auto key = RootKey::load(o.data_dir); key) {
       api.access_key_id = key->access_key_id;
@@ -108,12 +108,12 @@ bool stop_asked_within(Duration time) {
   return sigtimedwait(&set, nullptr, &wait) > 0;
 }
 
-void print_progress(const Fleet& fleet, size_t devices) {
+void print_progress(const Fleet& fleet, size_t connected, size_t devices) {
   const DeviceCounters t = fleet.totals();
   std::printf(
       "connected %zu/%zu  reports sent %llu accepted %llu rejected %llu  messages sent %llu received "
       "%llu%s%s\n",
-      fleet.connected(), devices, static_cast<unsigned long long>(t.reports_sent),
+      connected, devices, static_cast<unsigned long long>(t.reports_sent),
       static_cast<unsigned long long>(t.reports_accepted),
       static_cast<unsigned long long>(t.reports_rejected), static_cast<unsigned long long>(t.messages_sent),
       static_cast<unsigned long long>(t.messages_received),
@@ -173,7 +173,7 @@ void play(const SimulateOptions& o, Attack attack, Fleet& fleet, const std::vect
     }
     if (!o.json && clock.now() - shown >= Duration{5'000}) {
       shown = clock.now();
-      print_progress(fleet, devices.size());
+      print_progress(fleet, fleet.connected(), devices.size());
     }
     if (stop_asked_within(Duration{100})) return;
   }
@@ -189,7 +189,7 @@ int finish(const SimulateOptions& o, Fleet& fleet, size_t devices) {
     std::printf("%s\n",
                 json::serialize(json::object{{"totals", to_json(totals)}, {"devices", each}}).c_str());
   } else {
-    print_progress(fleet, devices);
+    print_progress(fleet, connected, devices);
   }
   if (!o.sent_file.empty()) {
     if (auto ok = write_sent(fleet, o.sent_file); !ok) {

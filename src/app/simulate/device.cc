@@ -225,6 +225,12 @@ void Device::misbehave(Timestamp now) {
       }
       return;
     case Attack::kConnectStorm:
+      // What was sent is settled first, or libmosquitto would send it again on the next connection.
+      if (!settled()) {
+        attack_due_ = now + Duration{20};
+        return;
+      }
+      [[fallthrough]];
     case Attack::kSilence:
       disconnect();
       connect_due_ = now + (counters_.attack == Attack::kConnectStorm ? interval : Duration{0});
