@@ -1,7 +1,6 @@
 #include "delivery/object_name.h"
 
-#include <regex>
-
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace fleetward::delivery {
@@ -38,7 +37,7 @@ TEST_P(Names, AreEvaluated) {
   ASSERT_TRUE(checked) << checked.error().message;
   SeededRandom random(5);
   const std::string key = object_key(stream, kOldest, random);
-  EXPECT_TRUE(std::regex_match(key, std::regex(std::string(c.key_before_suffix) + kSuffix))) << key;
+  EXPECT_THAT(key, testing::MatchesRegex(std::string(c.key_before_suffix) + kSuffix));
   EXPECT_EQ(error_prefix(stream.destination, kOldest, "processing-failed", random), c.evaluated_error);
 }
 
