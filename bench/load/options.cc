@@ -22,7 +22,8 @@ Options parse_options(int argc, char** argv) {
   app.add_option("--window", o.window, "QoS 1 messages in flight on each connection")
       ->check(CLI::Range(1, 65'535))
       ->capture_default_str();
-  app.add_option("--topic", o.topic, "Topic; %c is the connection's number")->capture_default_str();
+  app.add_option("--topic", o.topic, "Topic; %c is the connection's number, %i its client id")
+      ->capture_default_str();
   app.add_option("--client-id", o.client_id, "Client id; %c is the connection's number")
       ->capture_default_str();
   app.add_option("--mqtt", version, "Protocol version: 4 (3.1.1) or 5")->check(CLI::Range(4, 5));
@@ -55,10 +56,11 @@ Options parse_options(int argc, char** argv) {
   return o;
 }
 
-std::string with_number(const std::string& pattern, size_t number) {
-  const size_t at = pattern.find("%c");
-  return at == std::string::npos ? pattern
-                                 : pattern.substr(0, at) + std::to_string(number) + pattern.substr(at + 2);
+std::string fill_in(std::string pattern, size_t number, const std::string& client_id) {
+  if (const size_t at = pattern.find("%c"); at != std::string::npos)
+    pattern.replace(at, 2, std::to_string(number));
+  if (const size_t at = pattern.find("%i"); at != std::string::npos) pattern.replace(at, 2, client_id);
+  return pattern;
 }
 
 std::vector<Identity> make_identities(const Options& options) {
@@ -82,7 +84,7 @@ std::vector<Identity> make_identities(const Options& options) {
     return identities;
   }
   for (size_t i = 0; i < wanted; ++i) {
-    identities.push_back({with_number(options.client_id, i), options.certificate_file, options.key_file});
+    identities.push_back({fill_in(options.client_id, i), options.certificate_file, options.key_file});
   }
   return identities;
 }

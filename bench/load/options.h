@@ -17,7 +17,7 @@ struct Options {
   int qos = 1;
   size_t payload_bytes = 300;
   size_t window = 100;                      // QoS 1 publishes in flight on each connection
-  std::string topic = "load/%c/telemetry";  // %c: the connection's number
+  std::string topic = "load/%c/telemetry";  // %c: the connection's number, %i: its client id
   std::string client_id = "load-%c";
   mqtt::Version version = mqtt::Version::k311;
   double duration_s = 5;
@@ -45,7 +45,7 @@ struct Identity {
 Options parse_options(int argc, char** argv);
 // connections + subscribers of them. Throws std::runtime_error if the directory has none.
 std::vector<Identity> make_identities(const Options& options);
-// Replaces "%c" by the number.
-std::string with_number(const std::string& pattern, size_t number);
+// Replaces "%c" by the number and "%i" by the client id.
+std::string fill_in(std::string pattern, size_t number, const std::string& client_id = "");
 
 }  // namespace fleetward::load

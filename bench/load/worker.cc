@@ -50,7 +50,7 @@ void Worker::add(const Identity& identity, size_t number, bool subscriber) {
   c->number = number;
   c->subscriber = subscriber;
   c->decoder.set_version(options_.version);
-  const std::string topic = with_number(options_.topic, number);
+  const std::string topic = fill_in(options_.topic, number, identity.client_id);
   const std::string payload(options_.payload_bytes, 'x');
   mqtt::Publish publish;
   publish.qos = static_cast<uint8_t>(options_.qos);
