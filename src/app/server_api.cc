@@ -1,5 +1,6 @@
 #include "api/firehose/firehose.h"
 #include "api/iam/iam.h"
+#include "api/sns/sns.h"
 #include "api/sts/sts.h"
 #include "app/server_start.h"
 #include "broker/topics.h"
@@ -28,19 +29,17 @@ http::Response health(const Server::Parts& p) {
   return text_response(good ? 200 : 503, "application/json", json::serialize(body) + "\n");
 }
 
-http::AuthorizeFunction authorize_with(Server::Parts& p) {
-  return [&p](const identity::Caller& caller, std::string_view action, std::string_view resource,
-              const identity::RequestContext& context) {
-    return p.authorizer->authorize(caller, action, resource, context);
-  };
-}
-
 void add_account_services(Server::Parts& p) {
   p.dispatcher->add_service(
       api::iam::service({p.store, p.identity_tables, *p.authorizer, p.clock, p.random}));
   p.dispatcher->add_service(
       api::firehose::service({p.store, p.delivery_tables, *p.log, *p.authorizer, p.clock, p.random,
                               [&p](const std::string& id) { return p.delivery->last_error(id); }}));
+  p.dispatcher->add_service(
+      api::sns::service({p.store, p.alert_tables, *p.alerts, p.scope, p.authorize, p.clock, p.random}));
+  p.dispatcher->add_public(p.signer->certificate_path(), [&p](const http::RequestHead&) {
+    return text_response(200, "application/x-pem-file", p.signer->certificate_pem());
+  });
   p.dispatcher->add_service(
       api::sts::service({p.store, p.identity_tables, *p.authorizer, p.clock, p.random}));
 }
@@ -67,7 +66,7 @@ void add_iotdata(Server::Parts& p) {
         return broker.disconnect(client_id, clean_session, prevent_will);
       },
       broker::publish_refusal});
-  p.dispatcher->add_service(api::iotdata::service({*p.broker_access, p.scope, authorize_with(p)}));
+  p.dispatcher->add_service(api::iotdata::service({*p.broker_access, p.scope, p.authorize}));
   p.dispatcher->set_certificate_publish(
       api::iotdata::certificate_publish({*p.broker_access, p.store, *p.device_authorizer, p.random}));
 }
@@ -92,12 +91,16 @@ void add_s3(Server::Parts& p) {
 
 Status start_api(Server::Parts& p) {
   p.credentials = std::make_unique<http::StoredCredentials>(p.store, p.identity_tables, p.scope);
+  p.authorize = [&p](const identity::Caller& caller, std::string_view action, std::string_view resource,
+                     const identity::RequestContext& context) {
+    return p.authorizer->authorize(caller, action, resource, context);
+  };
   http::DispatcherOptions options;
   options.account = p.scope;
   options.skew_max = p.config.api.clock_skew_max;
   options.metrics_over_tls = p.config.api.metrics_over_tls;
-  p.dispatcher = std::make_shared<http::Dispatcher>(options, *p.credentials, authorize_with(p), p.clock,
-                                                    p.random, p.logger, p.metrics);
+  p.dispatcher = std::make_shared<http::Dispatcher>(options, *p.credentials, p.authorize, p.clock, p.random,
+                                                    p.logger, p.metrics);
   add_account_services(p);
   add_iot_services(p);
   add_iotdata(p);

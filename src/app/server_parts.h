@@ -5,9 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "alerts/signer.h"
+#include "alerts/stage.h"
+#include "alerts/topics.h"
 #include "api/iot/iot.h"
 #include "api/iotdata/iotdata.h"
 #include "api/s3/service.h"
+#include "app/adapters.h"
 #include "app/config.h"
 #include "app/data_directory.h"
 #include "app/endpoints.h"
@@ -28,7 +32,9 @@
 #include "lake/sink.h"
 #include "log/log.h"
 #include "pipeline/action_stage.h"
+#include "pipeline/detect_stage.h"
 #include "pipeline/detect_tables.h"
+#include "pipeline/export_stage.h"
 #include "pipeline/ingest.h"
 #include "pipeline/report_intake.h"
 #include "pipeline/rule_runner.h"
@@ -61,6 +67,7 @@ struct Server::Parts {
   rules::Tables rule_tables;
   delivery::Tables delivery_tables;
   pipeline::DetectTables detect_tables;
+  alerts::Tables alert_tables;
   std::unique_ptr<log::Log> log;
   std::unique_ptr<lake::ObjectStore> object_store;
   std::optional<registry::Pki> pki;
@@ -79,9 +86,16 @@ struct Server::Parts {
   std::unique_ptr<broker::ObservationSink> observations;
   std::unique_ptr<broker::Broker> broker;
   std::unique_ptr<delivery::Worker> delivery;
+  std::unique_ptr<alerts::Signer> signer;
+  std::unique_ptr<alerts::Stage> alerts;
+  std::unique_ptr<ActionsToRooms> action_targets;
+  std::unique_ptr<pipeline::ActionStage> actions;
+  std::unique_ptr<pipeline::DetectStage> detect;
+  std::unique_ptr<pipeline::ExportStage> exports;
 
   // The control plane.
   std::unique_ptr<http::StoredCredentials> credentials;
+  http::AuthorizeFunction authorize;
   std::unique_ptr<api::s3::S3Service> s3;
   api::iot::Options iot_options;
   std::unique_ptr<api::iotdata::BrokerAccess> broker_access;

@@ -1,26 +1,24 @@
+#include "alerts/http_sender.h"
 #include "app/server_start.h"
 #include "pipeline/observation_sink.h"
 
 namespace fleetward::app {
-void add_tables(Server::Parts& p) {
-  p.identity_tables = identity::Tables::add_to(p.store);
-  p.registry_tables = registry::Tables::add_to(p.store);
-  p.rule_tables = rules::Tables::add_to(p.store);
-  p.delivery_tables = delivery::Tables::add_to(p.store);
-  p.detect_tables = pipeline::DetectTables::add_to(p.store);
+namespace {
+
+// The streams of Detect keep the number of partitions they began with.
+Status settle_partitions(Server::Parts& p) {
+  const auto partitions = pipeline::settle_partitions(*p.log, p.config.detect.partitions);
+  if (!partitions) return fail(partitions.error());
+  if (*partitions != p.config.detect.partitions) {
+    p.logger.warn(
+        "detect.partitions stays as the data directory was made",
+        {{"asked", std::to_string(p.config.detect.partitions)}, {"in_force", std::to_string(*partitions)}});
+  }
+  p.config.detect.partitions = *partitions;
+  return {};
 }
 
-Status start_pipeline(Server::Parts& p) {
-  p.authorizer = std::make_unique<identity::Authorizer>(p.store, p.identity_tables, p.scope);
-  p.device_authorizer = std::make_unique<registry::DeviceAuthorizer>(p.registry_tables, p.scope);
-  delivery::WorkerOptions delivery;
-  delivery.account = p.config.account.id;
-  delivery.uploads_max = p.config.delivery.uploads_max;
-  delivery.retention = p.config.delivery.retention;
-  delivery.retry_max = p.config.delivery.retry_max;
-  p.delivery = std::make_unique<delivery::Worker>(delivery, *p.log, p.store, p.delivery_tables, *p.authorizer,
-                                                  *p.lake_sink, p.clock, p.random, p.logger, p.metrics);
-  p.delivery->start();
+Status start_broker(Server::Parts& p) {
   p.rule_services = std::make_unique<pipeline::RuleServices>(pipeline::RuleServices{
       p.store, p.rule_tables, p.delivery_tables, *p.authorizer, p.scope, p.random, p.logger, p.metrics});
   pipeline::ReportIntakeOptions intake;
@@ -38,7 +36,94 @@ Status start_pipeline(Server::Parts& p) {
   return p.broker->start();
 }
 
+Status start_alerts(Server::Parts& p) {
+  auto signer = alerts::Signer::open(p.data.file("sns"), "sns." + p.config.account.region + ".amazonaws.com",
+                                     p.random, p.clock.now());
+  if (!signer) return fail(signer.error());
+  p.signer = std::move(*signer);
+  alerts::StageOptions options;
+  options.account = p.scope;
+  options.public_url = [&p]() -> std::string {
+    if (p.endpoints.api_tls.empty()) return p.endpoints.api_url();
+    return "https://" + p.config.server.endpoint_host +
+           p.endpoints.api_tls.substr(p.endpoints.api_tls.rfind(':'));
+  };
+  alerts::HttpSenderOptions sender;
+  sender.extra_authorities_pem = p.pki->authority_certificate_path;
+  p.alerts = std::make_unique<alerts::Stage>(
+      options, *p.log, p.store, p.alert_tables, *p.authorizer, *p.signer, alerts::make_http_sender(sender),
+      [&p](std::string topic, std::string payload, std::function<void(Status)> done) {
+        auto message = std::make_shared<broker::Message>();
+        message->topic = std::move(topic);
+        message->payload = std::move(payload);
+        message->qos = 1;
+        p.broker->publisher().publish(std::move(message), std::move(done));
+      },
+      p.clock, p.random, p.logger, p.metrics);
+  return p.alerts->start();
+}
+
+void start_delivery(Server::Parts& p) {
+  delivery::WorkerOptions options;
+  options.account = p.config.account.id;
+  options.uploads_max = p.config.delivery.uploads_max;
+  options.retention = p.config.delivery.retention;
+  options.retry_max = p.config.delivery.retry_max;
+  p.delivery = std::make_unique<delivery::Worker>(options, *p.log, p.store, p.delivery_tables, *p.authorizer,
+                                                  *p.lake_sink, p.clock, p.random, p.logger, p.metrics);
+  p.delivery->start();
+}
+
+Status start_detect(Server::Parts& p) {
+  pipeline::DetectStageOptions detect;
+  detect.partitions = p.config.detect.partitions;
+  detect.engine.tick = p.config.detect.tick;
+  detect.values_kept = p.config.detect.value_retention;
+  detect.violations_kept = p.config.detect.violation_retention;
+  p.detect = std::make_unique<pipeline::DetectStage>(
+      detect, *p.log, p.store, p.detect_tables, p.registry_tables, p.scope, p.clock, p.logger, p.metrics);
+  if (auto ok = p.detect->load(); !ok) return ok;
+  p.detect->start();
+  pipeline::ExportStageOptions exports;
+  exports.partitions = p.config.detect.partitions;
+  exports.interval = p.config.detect.export_interval;
+  p.exports = std::make_unique<pipeline::ExportStage>(exports, *p.log, *p.rule_services,
+                                                      p.broker->publisher(), p.clock);
+  p.exports->start();
+  return {};
+}
+
+}  // namespace
+
+void add_tables(Server::Parts& p) {
+  p.identity_tables = identity::Tables::add_to(p.store);
+  p.registry_tables = registry::Tables::add_to(p.store);
+  p.rule_tables = rules::Tables::add_to(p.store);
+  p.delivery_tables = delivery::Tables::add_to(p.store);
+  p.detect_tables = pipeline::DetectTables::add_to(p.store);
+  p.alert_tables = alerts::Tables::add_to(p.store, p.registry_tables.tags);
+}
+
+Status start_pipeline(Server::Parts& p) {
+  p.authorizer = std::make_unique<identity::Authorizer>(p.store, p.identity_tables, p.scope);
+  p.device_authorizer = std::make_unique<registry::DeviceAuthorizer>(p.registry_tables, p.scope);
+  if (auto ok = settle_partitions(p); !ok) return ok;
+  if (auto ok = start_broker(p); !ok) return ok;
+  if (auto ok = start_alerts(p); !ok) return ok;
+  start_delivery(p);
+  p.action_targets = std::make_unique<ActionsToRooms>(*p.lake_sink, *p.alerts);
+  p.actions =
+      std::make_unique<pipeline::ActionStage>(pipeline::ActionStageOptions{}, *p.log, *p.rule_services,
+                                              *p.action_targets, p.broker->publisher(), p.clock);
+  p.actions->start();
+  return start_detect(p);
+}
+
 void stop_pipeline(Server::Parts& p) {
+  if (p.exports) p.exports->stop();
+  if (p.detect) p.detect->stop();
+  if (p.actions) p.actions->stop();
+  if (p.alerts) p.alerts->stop();
   if (p.delivery) p.delivery->stop();
 }
 

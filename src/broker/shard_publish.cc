@@ -122,7 +122,7 @@ void Shard::publish_internal(const MessagePtr& given, std::string_view client_id
   publish.retain = message->retain;
   const size_t mark = gate_.mark();
   const Publisher publisher{client_id, {}, {}};
-  if (run_hook(publisher, publish, *message, message->hops)) {
+  if (message->subscribers_only || run_hook(publisher, publish, *message, message->hops)) {
     Fanout fanout(publish, message);
     route(fanout);
   }

@@ -210,6 +210,7 @@ Status ExportStage::hand_to_subscribers(const exporting::Payload& payload) {
   message->topic = payload.topic;
   message->payload = payload.body;
   message->qos = 1;
+  message->subscribers_only = true;
   struct Answer {
     std::mutex mutex;
     std::condition_variable given;
