@@ -1,5 +1,6 @@
 #include "api/firehose/firehose.h"
 #include "api/iam/iam.h"
+#include "api/iot/topic_rules.h"
 #include "api/sns/sns.h"
 #include "api/sts/sts.h"
 #include "app/server_start.h"
@@ -49,7 +50,12 @@ void add_iot_services(Server::Parts& p) {
   const api::iot::Dependencies iot{p.store,          p.registry_tables,    p.scope,
                                    p.pki->authority, *p.device_authorizer, p.clock,
                                    p.random,         p.iot_options};
-  std::vector<http::Operation> others;
+  std::vector<http::Operation> others = api::iot::topic_rule_operations(
+      {p.store, p.rule_tables, p.registry_tables.tags, *p.authorizer, p.scope, p.clock});
+  p.iot_options.taggable["rule"] = [tables = p.rule_tables](const state::Snapshot& snapshot,
+                                                            std::string_view name) {
+    return snapshot.get(tables.rules).find(name) != nullptr;
+  };
   p.dispatcher->add_service(api::iot::service(iot, std::move(others)));
 }
 
