@@ -20,7 +20,6 @@ int run(int argc, char** argv) {
   add_serve_command(app, status);
   add_env_command(app, status);
   add_simulate_command(app, status);
-  add_simulate_command(app, status);
   add_docs_command(app, status);
   try {
     app.parse(argc, argv);
