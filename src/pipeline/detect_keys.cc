@@ -56,10 +56,10 @@ std::string values_from(uint32_t partition, int64_t day, std::string_view thing,
   return key;
 }
 
-std::string event(uint32_t partition, Timestamp time, std::string_view violation) {
+std::string event(uint32_t partition, Timestamp time, std::string_view violation_and_type) {
   std::string key = events_day(partition, day_of(time));
   put_be64(key, static_cast<uint64_t>(time.ms));
-  key += violation;
+  key += violation_and_type;
   return key;
 }
 

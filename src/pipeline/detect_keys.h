@@ -15,7 +15,7 @@
 //   detect/<p>/values/<day>/<thing>\0<time><sequence>    ([counted metric][value])* of one event
 //   detect/<p>/active/<violation>                        an open violation, JSON
 //   detect/<p>/last/<violation>                          its latest violating value, JSON
-//   detect/<p>/events/<day>/<time><violation>            a violation event, JSON
+//   detect/<p>/events/<day>/<time><violation><type>      a violation event, JSON
 //   detect/<p>/ended/<day>/<violation>                   when the violation ended; empty
 //   detect/verification/<violation>                      what an operator judged, JSON
 namespace fleetward::pipeline::keys {
@@ -29,7 +29,7 @@ std::string values_from(uint32_t partition, int64_t day, std::string_view thing,
 std::string active_prefix(uint32_t partition);
 std::string last_prefix(uint32_t partition);
 std::string events_day(uint32_t partition, int64_t day);
-std::string event(uint32_t partition, Timestamp time, std::string_view violation);
+std::string event(uint32_t partition, Timestamp time, std::string_view violation_and_type);
 std::string ended_day(uint32_t partition, int64_t day);
 std::string verification(std::string_view violation);
 

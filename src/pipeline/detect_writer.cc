@@ -107,7 +107,9 @@ Status DetectWriter::write_event(const detect::ViolationEvent& event, Timestamp 
     batch.erase(keys::last_prefix(partition_) + event.violation_id);
     batch.put(keys::ended_day(partition_, keys::day_of(event.time)) + event.violation_id, "");
   }
-  batch.put(keys::event(partition_, event.time, event.violation_id), json::serialize(*document));
+  // An alarm may open and clear within one millisecond: the type keeps the two apart, in their order.
+  const std::string place = event.violation_id + std::to_string(static_cast<int>(event.type));
+  batch.put(keys::event(partition_, event.time, place), json::serialize(*document));
   send_alert(event, *document, now, batch);
   const std::string_view behavior =
       document->contains("behavior") ? json::string_or(document->at("behavior").get_object(), "name") : "";

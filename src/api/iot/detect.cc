@@ -1,0 +1,53 @@
+#include "api/iot/detect.h"
+
+#include <charconv>
+#include <cmath>
+
+namespace fleetward::api::iot {
+
+std::vector<http::Operation> detect_operations_of(const DetectDependencies& d,
+                                                  const std::vector<DetectRoute>& routes) {
+  std::vector<Route> plain;
+  for (const DetectRoute& route : routes) plain.push_back(route.route);
+  std::vector<http::Operation> operations = operations_of(d.iot, plain);
+  for (size_t i = 0; i < operations.size(); ++i) {
+    operations[i].run = [d, run = routes[i].run](const http::Call& call, const json::object& arguments) {
+      return run(d, call, arguments);
+    };
+  }
+  return operations;
+}
+
+std::vector<http::Operation> detect_operations(const DetectDependencies& d) {
+  std::vector<http::Operation> out;
+  for (auto part : {security_profile_operations, profile_target_operations, custom_metric_operations,
+                    violation_operations, metric_value_operations}) {
+    for (http::Operation& operation : part(d)) out.push_back(std::move(operation));
+  }
+  return out;
+}
+
+std::map<std::string, ResourceExists> detect_taggable(const pipeline::DetectTables& tables) {
+  return {{"securityprofile",
+           [tables](const state::Snapshot& snapshot, std::string_view name) {
+             return snapshot.get(tables.profiles).find(name) != nullptr;
+           }},
+          {"custommetric", [tables](const state::Snapshot& snapshot, std::string_view name) {
+             return snapshot.get(tables.custom_metrics).find(name) != nullptr;
+           }}};
+}
+
+Timestamp read_time(Input& in, std::string_view name) {
+  const std::string text = in.string(name, {.min = 1, .max = 64});
+  if (!in.ok()) return {};
+  if (const auto time = parse_iso8601(text)) return *time;
+  double seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc() || end != text.data() + text.size() || !(std::abs(seconds) < 1e11)) {
+    in.fail(name, "must be a time: ISO 8601, or seconds since the epoch");
+    return {};
+  }
+  return {std::llround(seconds * 1000)};
+}
+
+}  // namespace fleetward::api::iot

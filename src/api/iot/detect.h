@@ -1,0 +1,56 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/iot/iot.h"
+#include "identity/authorizer.h"
+#include "pipeline/detect_queries.h"
+#include "pipeline/detect_tables.h"
+
+// AWS IoT Device Defender Detect's part of AWS IoT's control plane: security profiles, their targets, custom
+// metrics, violations and metric values. Dimensions, ML summaries and mitigation tasks are among the
+// documented operations that iot::service refuses by name.
+namespace fleetward::api::iot {
+
+// References outlive the operations.
+struct DetectDependencies {
+  Dependencies iot;  // itself references
+  const pipeline::DetectTables& tables;
+  const identity::Authorizer& authorizer;
+  pipeline::DetectQueries& queries;
+};
+
+// One file each; detect_operations joins them for iot::service's `others`.
+std::vector<http::Operation> security_profile_operations(const DetectDependencies& d);
+std::vector<http::Operation> profile_target_operations(const DetectDependencies& d);
+std::vector<http::Operation> custom_metric_operations(const DetectDependencies& d);
+std::vector<http::Operation> violation_operations(const DetectDependencies& d);
+std::vector<http::Operation> metric_value_operations(const DetectDependencies& d);
+std::vector<http::Operation> detect_operations(const DetectDependencies& d);
+
+// For Options::taggable: "securityprofile" and "custommetric".
+std::map<std::string, ResourceExists> detect_taggable(const pipeline::DetectTables& tables);
+
+// --- shared by those files ---
+
+inline constexpr StringRule kResourceName{.min = 1, .max = 128, .chars = &kNameChars};
+inline constexpr size_t kDetectPageDefault = 25;
+
+using DetectRun = ApiResult<json::object> (*)(const DetectDependencies&, const http::Call&,
+                                              const json::object&);
+struct DetectRoute {
+  Route route;  // its `run` is not used
+  DetectRun run;
+};
+std::vector<http::Operation> detect_operations_of(const DetectDependencies& d,
+                                                  const std::vector<DetectRoute>& routes);
+
+inline Page read_detect_page(Input& in, std::string_view operation) {
+  return in.page(operation, "nextToken", "maxResults", kDetectPageDefault, kPageMax);
+}
+// A time of a query string: ISO 8601, or seconds since the epoch.
+Timestamp read_time(Input& in, std::string_view name);
+
+}  // namespace fleetward::api::iot
