@@ -113,7 +113,7 @@ Result<QueryPage<json::object>> DetectQueries::active(const ViolationFilter& fil
           // The value at the start stands until a further violating one came.
           (*document)["lastViolationValue"] = document->at("metricValue");
           (*document)["lastViolationTime"] = document->at("violationStartTime");
-          document->erase("metricValue");
+          document->stable_erase("metricValue");
           auto last = log_.get(keys::last_prefix(partition) + entry.key.substr(prefix.size()));
           if (!last) return fail(last.error());
           const auto update = json::parse(last->value_or("null"));

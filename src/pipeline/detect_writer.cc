@@ -98,8 +98,8 @@ Status DetectWriter::write_event(const detect::ViolationEvent& event, Timestamp 
   const std::string active = keys::active_prefix(partition_) + event.violation_id;
   if (event.type == Type::kInAlarm) {
     json::object record = *document;
-    record.erase("violationEventType");
-    record.erase("violationEventTime");
+    record.stable_erase("violationEventType");
+    record.stable_erase("violationEventTime");
     record["violationStartTime"] = event.started.ms;
     batch.put(active, json::serialize(record));
   } else {
