@@ -4,7 +4,7 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "broker/message_codec.h"
+#include "broker/acceptor.h"
 #include "broker/session_store.h"
 
 namespace fleetward::broker {
@@ -112,7 +112,7 @@ void Shard::run_here(const std::function<void()>& work) {
 
 void Shard::run() {
   while (!quit_.load(std::memory_order_relaxed)) {
-    const bool work = !internal_.empty() || !absorbed_.empty();
+    const bool work = !internal_.empty() || !absorbed_.empty() || !ending_.empty() || !moving_.empty();
     const Duration wait = !work ? std::clamp(next_tick_ - now_, Duration{0}, kTick) : Duration{0};
     wake_up(wait);
   }
@@ -400,6 +400,10 @@ void Shard::tick() {
     check_session(client_id, deadline, next);
     return next;
   });
+  if (accept_failed_) {
+    accept_failed_ = false;
+    for (const auto& acceptor : listeners_) acceptor->resume();
+  }
   if (sweep_due_) {
     sweep_due_ = false;
     sweep_certificates();

@@ -27,6 +27,7 @@
 
 namespace fleetward::broker {
 
+class Acceptor;
 class Shard;
 
 // What the shards share: read-only or thread safe.
@@ -74,7 +75,8 @@ class Shard {
   // --- for tests with a manual clock, instead of start(): one wake-up.
   void step(Duration wait);
 
-  // --- called by connections
+  // --- called by acceptors and connections
+  void accept_from(Acceptor& acceptor);
   EventLoop& loop() { return loop_; }
   Timestamp now() const { return now_; }
   std::span<char> read_buffer() { return read_buffer_; }
@@ -111,7 +113,6 @@ class Shard {
   bool admit(const PeerCertificate& certificate);
 
  private:
-  friend class Acceptor;
   struct Receiver {
     ClientSession* session;
     uint8_t qos;
@@ -160,7 +161,6 @@ class Shard {
   void say_goodbye();
 
   // shard_connect.cc
-  void accept_from(int listener, const std::shared_ptr<const ListenerState>& state);
   void move_pending();
   void answer_connect(Connection& connection);
   bool admit_client(Connection& connection);
@@ -248,7 +248,8 @@ class Shard {
   std::vector<Connection*> dirty_, ending_, moving_;
   std::vector<uint64_t> paused_;
   std::vector<std::unique_ptr<Connection>> graveyard_;
-  std::vector<std::unique_ptr<EventSource>> listeners_;
+  std::vector<std::unique_ptr<Acceptor>> listeners_;
+  bool accept_failed_ = false;
 
   TimerWheel<uint64_t> connection_timers_;
   TimerWheel<std::string> session_timers_;

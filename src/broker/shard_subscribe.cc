@@ -93,9 +93,15 @@ ReasonCode Shard::subscribe_one(Connection& connection, const mqtt::RequestedSub
 void Shard::send_retained(Connection& connection, const mqtt::Subscription& wanted, bool is_new) {
   if (connection.session == nullptr || mqtt::parse_share(wanted.filter)) return;
   if (wanted.retain_handling == 2 || (wanted.retain_handling == 1 && !is_new)) return;
-  // Bounded by what the connection may have waiting: more could not be sent anyway.
-  for (const MessagePtr& message :
-       context_.retained.match(wanted.filter, now_, options_.queue_messages_max)) {
+  // Bounded by what the session may have waiting: a subscriber of everything gets as much as fits, in the
+  // order of topics, and is not cut off for the rest.
+  const ClientSession& session = *connection.session;
+  const size_t waiting = session.queue.size() + session.inflight.size();
+  const size_t room = options_.queue_messages_max - std::min(waiting, options_.queue_messages_max);
+  const auto messages = context_.retained.match(wanted.filter, now_, room + 1);
+  if (messages.size() > room) stats_.refuse(Refusal::kQueueFull);
+  for (size_t i = 0; i < std::min(messages.size(), room); ++i) {
+    const MessagePtr& message = messages[i];
     mqtt::Publish publish;
     if (!to_publish(*message, now_, publish)) continue;
     publish.retain = true;

@@ -8,6 +8,11 @@
 
 namespace fleetward::broker {
 
+// A deadline of {0} is none.
+inline bool sooner(Timestamp deadline, Timestamp than) {
+  return than.ms == 0 || deadline < than;
+}
+
 // Deadlines of many items, coarse and cheap: an item costs one vector entry, moving its deadline later costs
 // nothing (the owner answers the new one when asked). Pure; one thread.
 //

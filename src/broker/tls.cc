@@ -190,11 +190,13 @@ bool TlsEngine::write(std::string_view plain) {
 void TlsEngine::take_output(std::string& out) {
   if (ssl_ == nullptr) return;
   BIO* bio = SSL_get_wbio(ssl_);
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio, &data);
-  if (size <= 0) return;
-  out.append(data, static_cast<size_t>(size));
-  BIO_reset(bio);
+  // Read, not reset: a reset clears the whole buffer, however little was in it.
+  const size_t size = BIO_ctrl_pending(bio);
+  if (size == 0) return;
+  const size_t start = out.size();
+  out.resize(start + size);
+  const int n = BIO_read(bio, out.data() + start, static_cast<int>(size));
+  out.resize(start + static_cast<size_t>(std::max(n, 0)));
 }
 
 void TlsEngine::shutdown() {
