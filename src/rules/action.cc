@@ -222,6 +222,12 @@ S3Action read_s3(Reader& in) {
   out.bucket_name = in.required_template("bucketName");
   out.key = in.required_template("key");
   out.canned_acl = in.one_of("cannedAcl", kCannedAcls);
+  if (!out.canned_acl.empty() && out.canned_acl != "private" &&
+      !out.canned_acl.starts_with("bucket-owner-")) {
+    in.fail_member("cannedAcl",
+                   "'" + out.canned_acl + "' is not available in this release: objects are their owner's",
+                   ErrorCode::kUnimplemented);
+  }
   out.role_arn = in.role();
   return out;
 }

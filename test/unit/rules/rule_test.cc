@@ -191,6 +191,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{WITH(R"({"s3":{"bucketName":"b",)" ROLE "}}"), false, "s3.key is missing"},
         Refusal{WITH(R"({"s3":{"bucketName":"b","key":"k","cannedAcl":"secret",)" ROLE "}}"), false,
                 "s3.cannedAcl"},
+        Refusal{WITH(R"({"s3":{"bucketName":"b","key":"k","cannedAcl":"public-read",)" ROLE "}}"), false,
+                "s3.cannedAcl 'public-read' is not available"},
         Refusal{WITH(R"({"sns":{"targetArn":"arn:aws:sqs:x:1:q",)" ROLE "}}"), false,
                 "sns.targetArn is not the ARN"},
         Refusal{WITH(R"({"sns":{"targetArn":"arn:aws:sns:x:1:q","messageFormat":"XML",)" ROLE "}}"), false,
