@@ -12,9 +12,10 @@ stop() { for pid in $ours $theirs; do kill "$pid" 2>/dev/null || true; done; wai
 trap stop EXIT
 
 build/release/fleetward serve --data-dir "$work/data" --api-listen 127.0.0.1:0 --api-tls-listen 127.0.0.1:0 --mqtts-listen 127.0.0.1:0 \
-  --alpn-listen off --mqtt-listen 127.0.0.1:0 --mqtt-policy open >"$work/ours.log" 2>&1 &
+  --alpn-listen '' --mqtt-listen 127.0.0.1:0 --mqtt-policy open >"$work/ours.log" 2>&1 &
 ours=$!
 for _ in $(seq 100); do grep -q '^ready' "$work/ours.log" && break; sleep 0.1; done
+grep -q "^ready" "$work/ours.log" || { cat "$work/ours.log"; exit 1; }
 ours_port=$(python3 -c "import json,sys; print(json.load(open(sys.argv[1]))['mqtt'].rsplit(':',1)[1])" "$work/data/endpoints.json")
 theirs_port=$(python3 -c "import socket; s=socket.socket(); s.bind(('127.0.0.1',0)); print(s.getsockname()[1])")
 mosquitto -p "$theirs_port" >"$work/theirs.log" 2>&1 &
