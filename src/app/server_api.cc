@@ -3,6 +3,7 @@
 #include "api/iot/topic_rules.h"
 #include "api/sns/sns.h"
 #include "api/sts/sts.h"
+#include "app/files.h"
 #include "app/server_start.h"
 #include "broker/topics.h"
 #include "core/json.h"
@@ -117,6 +118,7 @@ Status start_api(Server::Parts& p) {
   server.worker_threads = static_cast<int>(p.config.api.worker_threads);
   server.connections_max = p.config.api.connections_max;
   server.spool_directory = p.data.file("spool");
+  if (auto ok = make_directory(server.spool_directory, 0700); !ok) return ok;
   p.http = std::make_unique<http::Server>(server, p.dispatcher, p.logger, p.metrics);
   return {};
 }
