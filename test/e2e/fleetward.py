@@ -31,13 +31,19 @@ class Server:
         self.log_file = self.directory / "server.log"
         self.options = list(options)
         self.process = None
+        self.listeners = dict.fromkeys(["api", "api-tls", "mqtts", "alpn"], "127.0.0.1:0")
 
     def command(self):
         return [
             str(BINARY), "serve", "--data-dir", str(self.data_dir), "--config", str(self.config_file),
-            "--api-listen", "127.0.0.1:0", "--api-tls-listen", "127.0.0.1:0", "--mqtts-listen", "127.0.0.1:0",
-            "--alpn-listen", "127.0.0.1:0", *self.options,
+            *(word for name, address in self.listeners.items() for word in (f"--{name}-listen", address)),
+            *self.options,
         ]
+
+    def keep_ports(self):
+        """The next start takes the same ports, so that clients find the server again."""
+        for name in self.listeners:
+            self.listeners[name] = self.endpoints[name.replace("-", "_")]
 
     def start(self, timeout=60):
         with open(self.log_file, "a") as log:

@@ -49,10 +49,7 @@ def test_kill_9_loses_nothing_and_repeats_nothing(new_server):
     stream = lake.stream(server, "crash", bucket)
     lake.rule(server, "crash", "SELECT * FROM 'crash/#'", lake.firehose_action(server, "crash", stream, "\n"))
     reporters = [Reporter(Thing(server, f"crash-{i}")) for i in range(4)]
-    # Ports must stay the same over restarts, so that devices find the server again.
-    e = server.endpoints
-    server.options = ["--mqtts-listen", e["mqtts"], "--api-listen", e["api"], "--api-tls-listen", e["api_tls"],
-                      "--alpn-listen", e["alpn"]]
+    server.keep_ports()
     for reporter in reporters:
         reporter.start()
     for _ in range(12):
