@@ -19,6 +19,7 @@ int run(int argc, char** argv) {
   int status = 0;
   add_serve_command(app, status);
   add_env_command(app, status);
+  add_demo_command(app, status);
   add_simulate_command(app, status);
   add_docs_command(app, status);
   try {
