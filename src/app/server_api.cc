@@ -1,5 +1,6 @@
 #include "api/firehose/firehose.h"
 #include "api/iam/iam.h"
+#include "api/iot/detect.h"
 #include "api/iot/topic_rules.h"
 #include "api/sns/sns.h"
 #include "api/sts/sts.h"
@@ -48,15 +49,20 @@ void add_account_services(Server::Parts& p) {
 
 void add_iot_services(Server::Parts& p) {
   p.iot_options.endpoint_host = p.config.server.endpoint_host;
+  p.iot_options.taggable = api::iot::detect_taggable(p.detect_tables);
+  p.iot_options.taggable["rule"] = [tables = p.rule_tables](const state::Snapshot& snapshot,
+                                                            std::string_view name) {
+    return snapshot.get(tables.rules).find(name) != nullptr;
+  };
   const api::iot::Dependencies iot{p.store,          p.registry_tables,    p.scope,
                                    p.pki->authority, *p.device_authorizer, p.clock,
                                    p.random,         p.iot_options};
   std::vector<http::Operation> others = api::iot::topic_rule_operations(
       {p.store, p.rule_tables, p.registry_tables.tags, *p.authorizer, p.scope, p.clock});
-  p.iot_options.taggable["rule"] = [tables = p.rule_tables](const state::Snapshot& snapshot,
-                                                            std::string_view name) {
-    return snapshot.get(tables.rules).find(name) != nullptr;
-  };
+  for (http::Operation& operation :
+       api::iot::detect_operations({iot, p.detect_tables, *p.authorizer, *p.detect_queries})) {
+    others.push_back(std::move(operation));
+  }
   p.dispatcher->add_service(api::iot::service(iot, std::move(others)));
 }
 

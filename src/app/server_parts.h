@@ -32,6 +32,7 @@
 #include "lake/sink.h"
 #include "log/log.h"
 #include "pipeline/action_stage.h"
+#include "pipeline/detect_queries.h"
 #include "pipeline/detect_stage.h"
 #include "pipeline/detect_tables.h"
 #include "pipeline/export_stage.h"
@@ -91,6 +92,7 @@ struct Server::Parts {
   std::unique_ptr<ActionsToRooms> action_targets;
   std::unique_ptr<pipeline::ActionStage> actions;
   std::unique_ptr<pipeline::DetectStage> detect;
+  std::unique_ptr<pipeline::DetectQueries> detect_queries;
   std::unique_ptr<pipeline::ExportStage> exports;
 
   // The control plane.

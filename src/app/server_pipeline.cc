@@ -84,6 +84,7 @@ Status start_detect(Server::Parts& p) {
       detect, *p.log, p.store, p.detect_tables, p.registry_tables, p.scope, p.clock, p.logger, p.metrics);
   if (auto ok = p.detect->load(); !ok) return ok;
   p.detect->start();
+  p.detect_queries = std::make_unique<pipeline::DetectQueries>(*p.log, p.config.detect.partitions);
   pipeline::ExportStageOptions exports;
   exports.partitions = p.config.detect.partitions;
   exports.interval = p.config.detect.export_interval;
