@@ -8,6 +8,7 @@
 #include <re2/re2.h>
 
 #include "core/encoding.h"
+#include "delivery/time_pattern.h"
 #include "rules/function.h"
 #include "rules/java_time.h"
 #include "rules/operators.h"
@@ -402,17 +403,17 @@ Status Compiler::check_call(const Expr& e, const std::string& name, const Functi
                      ErrorCode::kUnimplemented);
     }
   }
-  if (const json::string* pattern = literal(name == "time_to_epoch" ? 1 : 0);
-      pattern != nullptr && (name == "time_to_epoch" || name == "parse_time")) {
-    if (const auto ok = TimePattern::parse(*pattern); !ok) {
-      return refused("unusable time pattern: " + ok.error().message, ok.error().code);
-    }
+  if (const json::string* pattern = literal(1); pattern != nullptr && name == "time_to_epoch") {
+    if (const auto ok = TimeReader::parse(*pattern); !ok) return refused(ok.error().message, ok.error().code);
+  }
+  if (const json::string* pattern = literal(0); pattern != nullptr && name == "parse_time") {
+    const auto java = from_joda(*pattern);
+    if (!java) return refused(java.error().message, java.error().code);
+    if (const auto ok = delivery::TimePattern::parse(*java); !ok) return refused(ok.error().message);
   }
   if (const json::string* zone = literal(2); zone != nullptr && name == "parse_time") {
-    if (!parse_zone_offset(*zone)) {
-      return refused(
-          "the time zone '" + std::string(*zone) + "' is not supported (UTC and offsets such as +01:00 are)",
-          ErrorCode::kUnimplemented);
+    if (!parse_zone_offset(*zone) && !delivery::Zone::find(*zone)) {
+      return refused("unknown time zone '" + std::string(*zone) + "'");
     }
   }
   if (name == "transform") {

@@ -20,63 +20,7 @@ bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-void pad(std::string& out, int64_t value, size_t width) {
-  const std::string digits = std::to_string(value);
-  if (digits.size() < width) out.append(width - digits.size(), '0');
-  out += digits;
-}
-
-struct Civil {
-  int year = 0;
-  unsigned month = 1, day = 1, weekday = 0;
-  int day_of_year = 1;
-  int hour = 0, minute = 0, second = 0, millisecond = 0;
-};
-
-Civil civil_of(int64_t local_ms) {
-  using namespace std::chrono;
-  const sys_time<milliseconds> at{milliseconds(local_ms)};
-  const auto midnight = floor<days>(at);
-  const year_month_day date(midnight);
-  const hh_mm_ss time(at - midnight);
-  Civil out;
-  out.year = static_cast<int>(date.year());
-  out.month = static_cast<unsigned>(date.month());
-  out.day = static_cast<unsigned>(date.day());
-  out.weekday = weekday(midnight).c_encoding();
-  out.day_of_year = static_cast<int>((midnight - sys_days(date.year() / January / 1)).count()) + 1;
-  out.hour = static_cast<int>(time.hours().count());
-  out.minute = static_cast<int>(time.minutes().count());
-  out.second = static_cast<int>(time.seconds().count());
-  out.millisecond = static_cast<int>(time.subseconds().count());
-  return out;
-}
-
-void offset_to(std::string& out, char letter, size_t count, int32_t minutes) {
-  if (letter == 'X' && minutes == 0) {
-    out += 'Z';
-    return;
-  }
-  if (letter == 'z' && minutes == 0) {
-    out += "UTC";
-    return;
-  }
-  const bool colon = letter == 'z' || count >= (letter == 'Z' ? 2U : 3U);
-  const int32_t positive = std::abs(minutes);
-  out += minutes < 0 ? '-' : '+';
-  pad(out, positive / 60, 2);
-  if (letter == 'X' && count == 1 && positive % 60 == 0) return;
-  if (colon) out += ':';
-  pad(out, positive % 60, 2);
-}
-
-int twelve_hour(int hour) {
-  return hour % 12 == 0 ? 12 : hour % 12;
-}
-
-// --- reading
-
-struct Reader {
+struct Cursor {
   std::string_view rest;
 
   std::optional<int64_t> number(size_t digits_min, size_t digits_max) {
@@ -122,7 +66,7 @@ struct Fields {
   int32_t offset = 0;
 };
 
-bool read_fraction(Reader& in, size_t count, Fields& out) {
+bool read_fraction(Cursor& in, size_t count, Fields& out) {
   const size_t before = in.rest.size();
   const auto value = in.number(count, count);
   if (!value) return false;
@@ -132,7 +76,7 @@ bool read_fraction(Reader& in, size_t count, Fields& out) {
   return true;
 }
 
-bool read_field(Reader& in, char letter, size_t count, Fields& out) {
+bool read_field(Cursor& in, char letter, size_t count, Fields& out) {
   const auto take = [&](int64_t& field, size_t digits_max = 2) {
     const auto value = in.number(std::min(count, digits_max), std::max(count, digits_max));
     if (value) field = *value;
@@ -202,12 +146,12 @@ std::optional<int64_t> epoch_of(Fields f) {
 
 }  // namespace
 
-Result<TimePattern> TimePattern::parse(std::string_view pattern) {
+Result<TimeReader> TimeReader::parse(std::string_view pattern) {
   if (pattern.size() > kPatternBytesMax) {
     return fail(ErrorCode::kLimitExceeded,
                 "a time pattern has at most " + std::to_string(kPatternBytesMax) + " characters");
   }
-  TimePattern out;
+  TimeReader out;
   const auto add_literal = [&](char c) {
     if (out.parts_.empty() || out.parts_.back().letter != 0) out.parts_.emplace_back();
     out.parts_.back().literal += c;
@@ -236,77 +180,8 @@ Result<TimePattern> TimePattern::parse(std::string_view pattern) {
   return out;
 }
 
-std::optional<std::string> TimePattern::format(int64_t epoch_ms, int32_t offset_minutes) const {
-  constexpr int64_t kYear0 = -62167219200000, kYear10000 = 253402300800000;
-  if (epoch_ms < kYear0 + 86'400'000 || epoch_ms >= kYear10000 - 86'400'000) return std::nullopt;
-  const Civil t = civil_of(epoch_ms + int64_t{offset_minutes} * 60'000);
-  std::string out;
-  for (const Part& part : parts_) {
-    switch (part.letter) {
-      case 0:
-        out += part.literal;
-        break;
-      case 'G':
-        out += "AD";
-        break;
-      case 'y':
-      case 'u':
-      case 'Y':
-        pad(out, part.count == 2 ? t.year % 100 : t.year, part.count);
-        break;
-      case 'M':
-        if (part.count <= 2) {
-          pad(out, t.month, part.count);
-        } else {
-          out += part.count == 3 ? kMonths[t.month - 1].substr(0, 3) : kMonths[t.month - 1];
-        }
-        break;
-      case 'd':
-        pad(out, t.day, part.count);
-        break;
-      case 'D':
-        pad(out, t.day_of_year, part.count);
-        break;
-      case 'E':
-        out += part.count <= 3 ? kDays[t.weekday].substr(0, 3) : kDays[t.weekday];
-        break;
-      case 'a':
-        out += t.hour < 12 ? "AM" : "PM";
-        break;
-      case 'H':
-        pad(out, t.hour, part.count);
-        break;
-      case 'k':
-        pad(out, t.hour == 0 ? 24 : t.hour, part.count);
-        break;
-      case 'h':
-        pad(out, twelve_hour(t.hour), part.count);
-        break;
-      case 'K':
-        pad(out, t.hour % 12, part.count);
-        break;
-      case 'm':
-        pad(out, t.minute, part.count);
-        break;
-      case 's':
-        pad(out, t.second, part.count);
-        break;
-      case 'S': {
-        std::string digits;
-        pad(digits, t.millisecond, 3);
-        digits.resize(part.count, '0');
-        out += digits;
-        break;
-      }
-      default:
-        offset_to(out, part.letter, part.count, offset_minutes);
-    }
-  }
-  return out;
-}
-
-std::optional<int64_t> TimePattern::read(std::string_view text) const {
-  Reader in{text};
+std::optional<int64_t> TimeReader::read(std::string_view text) const {
+  Cursor in{text};
   Fields fields;
   for (const Part& part : parts_) {
     const bool good =
@@ -317,10 +192,37 @@ std::optional<int64_t> TimePattern::read(std::string_view text) const {
   return epoch_of(fields);
 }
 
+Result<std::string> from_joda(std::string_view pattern) {
+  if (pattern.size() > kPatternBytesMax) {
+    return fail(ErrorCode::kLimitExceeded,
+                "a time pattern has at most " + std::to_string(kPatternBytesMax) + " characters");
+  }
+  std::string out;
+  bool quoted = false;
+  for (size_t i = 0; i < pattern.size();) {
+    const char c = pattern[i];
+    const size_t count = std::min(pattern.find_first_not_of(c, i), pattern.size()) - i;
+    if (c == '\'' && count % 2 == 1) quoted = !quoted;
+    if (quoted || !is_letter(c)) {
+      out.append(count, c);
+    } else if (c == 'Z') {
+      out += count == 1 ? "xx" : count == 2 ? "xxx" : "VV";  // +0100, +01:00, Europe/Berlin
+    } else if (c == 'Y') {
+      out.append(count, 'y');
+    } else if (std::string_view("GyMdDEaHhKkmsSz").find(c) != std::string_view::npos) {
+      out.append(c == 'z' ? std::min<size_t>(count, 3) : count, c);
+    } else {
+      return fail(ErrorCode::kUnimplemented, std::string("the letter '") + c + "' in a time pattern");
+    }
+    i += count;
+  }
+  return out;
+}
+
 std::optional<int32_t> parse_zone_offset(std::string_view zone) {
   if (zone == "UTC" || zone == "GMT" || zone == "Z" || zone == "Etc/UTC") return 0;
   if (zone.starts_with("UTC") || zone.starts_with("GMT")) zone.remove_prefix(3);
-  Reader in{zone};
+  Cursor in{zone};
   const bool minus = zone.starts_with('-');
   if (!in.literal("+") && !in.literal("-")) return std::nullopt;
   const auto hours = in.number(1, 2);

@@ -8,20 +8,19 @@
 
 #include "core/result.h"
 
+// The date patterns of parse_time() and time_to_epoch(). What prints is delivery/time_pattern.h.
 namespace fleetward::rules {
 
-// The date patterns of parse_time() and time_to_epoch(): the letters that Joda-Time and Java's
-// DateTimeFormatter share in meaning, in English. G y u Y M d D E a H h K k m s S z Z X, quoted text, and
-// anything that is no letter.
-class TimePattern {
+// Reads a text by a pattern of Java's DateTimeFormatter, in English: G y u Y M d D E a H h K k m s S z Z X,
+// quoted text, and anything that is no letter.
+class TimeReader {
  public:
   // kUnimplemented for another letter, naming it; kLimitExceeded over 128 characters; kMalformed for an open
   // quote.
-  static Result<TimePattern> parse(std::string_view pattern);
+  static Result<TimeReader> parse(std::string_view pattern);
 
-  // `offset_minutes` of the zone the text shows. nullopt outside the years 0..9999.
-  std::optional<std::string> format(int64_t epoch_ms, int32_t offset_minutes) const;
-  // nullopt if the text does not fit or is no date. Without a zone in the text: UTC.
+  // Milliseconds since the epoch; nullopt if the text does not fit or is no date. Without a zone in the text:
+  // UTC.
   std::optional<int64_t> read(std::string_view text) const;
 
  private:
@@ -32,6 +31,11 @@ class TimePattern {
   };
   std::vector<Part> parts_;
 };
+
+// A pattern of Joda-Time as the pattern of DateTimeFormatter that prints the same. kUnimplemented for the
+// fields that the printer does not have (weeks, centuries), naming the letter; kLimitExceeded over 128
+// characters.
+Result<std::string> from_joda(std::string_view pattern);
 
 // "UTC", "GMT", "Z", "+hh:mm", "-hhmm", "UTC+h"; nullopt for named zones and nonsense.
 std::optional<int32_t> parse_zone_offset(std::string_view zone);
