@@ -104,8 +104,8 @@ size_t digest_bytes(ChecksumAlgorithm algorithm) {
 StoreStatus check_digest_text(ChecksumAlgorithm algorithm, std::string_view base64) {
   const auto raw = from_base64(base64);
   if (!raw || raw->size() != digest_bytes(algorithm)) {
-    return refuse(Reason::kInvalidDigest, "The " + std::string(to_string(algorithm)) +
-                                              " checksum is not base64 of a digest of its length.");
+    return refuse(Reason::kInvalidRequest,
+                  "The value of the " + std::string(to_string(algorithm)) + " checksum is invalid.");
   }
   return {};
 }

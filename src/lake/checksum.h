@@ -30,7 +30,7 @@ struct Checksum {
   bool operator==(const Checksum&) const = default;
 };
 
-// kInvalidDigest unless the value is base64 of a digest of the right length.
+// kInvalidRequest unless the value is base64 of a digest of the right length.
 StoreStatus check_digest_text(ChecksumAlgorithm algorithm, std::string_view base64);
 
 // Digests of one stream of bytes: MD5 always, and the algorithms asked for. One thread at a time.

@@ -84,7 +84,7 @@ LocalReader::~LocalReader() {
 
 StoreResult<ObjectReader::Span> LocalReader::part(int number) const {
   for (const Piece& piece : pieces_) {
-    if (piece.number == number) return Span{piece.offset, piece.size};
+    if (piece.number == number) return Span{piece.offset, piece.size, piece.checksum};
   }
   return refuse(Reason::kPartNumber, "The requested partnumber is not satisfiable");
 }

@@ -53,7 +53,8 @@ struct Piece {
   uint64_t offset = 0;
   uint64_t size = 0;
   ContentRef content;
-  std::string bytes;  // if inlined
+  std::string checksum;  // base64; empty if none is known
+  std::string bytes;     // if inlined
 };
 
 // See ObjectReader. Pins its files, so that they outlive the object's index entry.

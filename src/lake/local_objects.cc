@@ -137,7 +137,7 @@ StoreResult<ObjectInfo> LocalStore::head(const std::string& bucket, const std::s
 StoreResult<std::vector<Piece>> LocalStore::pieces_of(Connection& db, const ObjectRow& row) {
   std::vector<Piece> pieces;
   if (row.info.parts == 0) {
-    pieces.push_back({1, 0, row.info.size, row.content, {}});
+    pieces.push_back({1, 0, row.info.size, row.content, row.info.checksum.value, {}});
   } else {
     Statement parts = db.prepare(
         "SELECT number, size, md5, checksum, modified_ms, content, inlined FROM object_parts"
@@ -146,7 +146,7 @@ StoreResult<std::vector<Piece>> LocalStore::pieces_of(Connection& db, const Obje
     uint64_t offset = 0;
     while (parts.step()) {
       const PartRow part = read_part(parts);
-      pieces.push_back({part.number, offset, part.size, part.content, {}});
+      pieces.push_back({part.number, offset, part.size, part.content, to_base64(part.checksum), {}});
       offset += part.size;
     }
   }

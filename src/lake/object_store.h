@@ -109,6 +109,7 @@ class ObjectReader {
   struct Span {
     uint64_t offset = 0;
     uint64_t size = 0;
+    std::string checksum;  // base64, of the object's algorithm; empty if none is known
   };
   virtual StoreResult<Span> part(int number) const = 0;
   // Up to `count` bytes at `offset`; fewer only at a part's or the object's end, none at the end.

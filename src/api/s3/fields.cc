@@ -112,7 +112,7 @@ ApiResult<ByteRange> parse_copy_range(std::string_view text, uint64_t object_siz
         "are the zero-based offsets of the first and last bytes to copy");
   }
   if (*last >= object_size) {
-    return s3_fail("InvalidArgument",
+    return s3_fail("InvalidRange",
                    "Range specified is not valid for source object of size: " + std::to_string(object_size));
   }
   return ByteRange{*first, *last - *first + 1};
@@ -155,6 +155,7 @@ ApiResult<std::vector<lake::Tag>> parse_tagging_header(std::string_view text) {
     }
     tags.push_back({*key, *value});
   }
+  std::sort(tags.begin(), tags.end(), [](const lake::Tag& a, const lake::Tag& b) { return a.key < b.key; });
   return tags;
 }
 
@@ -166,6 +167,7 @@ std::optional<int64_t> parse_integer(std::string_view text, int64_t min, int64_t
 }
 
 std::string stored_content_encoding(std::string_view text) {
+  if (text.find("aws-chunked") == std::string_view::npos) return std::string(trim(text));
   std::string out;
   for (const std::string_view piece : split(text, ',')) {
     const std::string_view coding = trim(piece);

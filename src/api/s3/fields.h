@@ -42,13 +42,13 @@ struct CopySource {
 // x-amz-copy-source: "[/]bucket/key[?versionId=id]", percent-encoded.
 ApiResult<CopySource> parse_copy_source(std::string_view text);
 
-// x-amz-tagging: "a=b&c=d".
+// x-amz-tagging: "a=b&c=d". By key.
 ApiResult<std::vector<lake::Tag>> parse_tagging_header(std::string_view text);
 
 // A decimal integer in [min, max] and nothing else.
 std::optional<int64_t> parse_integer(std::string_view text, int64_t min, int64_t max);
 
-// What follows the items of a list in a Content-Encoding, without "aws-chunked".
+// A Content-Encoding without "aws-chunked", which is of the transfer and not of the object.
 std::string stored_content_encoding(std::string_view text);
 
 }  // namespace fleetward::api::s3

@@ -61,7 +61,6 @@ void write_contents(XmlWriter& xml, const Listing& listing, const lake::ObjectPa
 
 void write_common(XmlWriter& xml, const Request& request, const Listing& listing) {
   xml.text("Name", request.bucket());
-  xml.text("Prefix", listing.shown(listing.query.prefix));
   if (!listing.query.delimiter.empty()) xml.text("Delimiter", listing.shown(listing.query.delimiter));
   xml.number("MaxKeys", listing.query.max);
   if (listing.url) xml.text("EncodingType", "url");
@@ -83,7 +82,7 @@ ApiResponse list_objects_v2(const Environment& environment, Request& request) {
   const std::string start_after = request.query("start-after");
   const auto* token = request.http.find_query("continuation-token");
   listing->query.after = start_after;
-  if (token != nullptr) {
+  if (token != nullptr && !token->value.empty()) {
     const auto after = from_base64(token->value);
     if (!after || after->empty()) {
       return s3_fail("InvalidArgument", "The continuation token provided is incorrect");
@@ -94,6 +93,7 @@ ApiResponse list_objects_v2(const Environment& environment, Request& request) {
   if (!page) return store_fail(page.error());
   XmlWriter xml("ListBucketResult");
   write_common(xml, request, *listing);
+  xml.text("Prefix", listing->shown(listing->query.prefix));
   if (token != nullptr) xml.text("ContinuationToken", token->value);
   xml.text_if("StartAfter", listing->shown(start_after));
   xml.number("KeyCount", page->objects.size() + page->common_prefixes.size());
@@ -112,6 +112,7 @@ ApiResponse list_objects(const Environment& environment, Request& request) {
   if (!page) return store_fail(page.error());
   XmlWriter xml("ListBucketResult");
   write_common(xml, request, *listing);
+  xml.text("Prefix", listing->query.prefix);  // which version 1 never encodes: its clients do not decode it
   xml.text("Marker", listing->shown(listing->query.after));
   // Without a delimiter the last key is the next marker, and the client takes it from there.
   if (page->truncated && !listing->query.delimiter.empty())
@@ -131,6 +132,7 @@ ApiResponse list_object_versions(const Environment& environment, Request& reques
   if (!page) return store_fail(page.error());
   XmlWriter xml("ListVersionsResult");
   write_common(xml, request, *listing);
+  xml.text("Prefix", listing->shown(listing->query.prefix));
   xml.text("KeyMarker", listing->shown(listing->query.after));
   xml.text("VersionIdMarker", request.query("version-id-marker"));
   xml.boolean("IsTruncated", page->truncated);

@@ -85,8 +85,9 @@ tl::unexpected<ApiError> missing_key(const Environment& environment, const Reque
 }
 
 // The bytes asked for: the whole object, a range or one part. Sets the status and the range headers.
+// `checksum` becomes that of the part, or nothing for a range: a checksum of the whole would only mislead.
 ApiResult<ByteRange> choose_bytes(const Request& request, const lake::ObjectReader& reader,
-                                  http::Response& response) {
+                                  http::Response& response, lake::Checksum& checksum) {
   const uint64_t size = reader.info().size;
   ByteRange chosen{0, size};
   const std::string part_text = request.query("partNumber");
@@ -100,6 +101,7 @@ ApiResult<ByteRange> choose_bytes(const Request& request, const lake::ObjectRead
     const auto span = reader.part(static_cast<int>(*number));
     if (!span) return store_fail(span.error());
     chosen = {span->offset, span->size};
+    checksum.value = span->checksum;
     if (reader.info().parts > 0) {
       response.headers.add("x-amz-mp-parts-count", std::to_string(reader.info().parts));
     }
@@ -115,6 +117,7 @@ ApiResult<ByteRange> choose_bytes(const Request& request, const lake::ObjectRead
     if (*range) {
       chosen = **range;
       response.status = 206;
+      if (chosen.size < size) checksum.value.clear();
     }
   }
   if (response.status == 206 && chosen.size > 0) {
@@ -150,13 +153,11 @@ ApiResponse answer_object(const Environment& environment, Request& request, bool
     return response;
   }
   if (!conditions) return store_fail(conditions.error());
-  const auto bytes = choose_bytes(request, *reader, response);
+  lake::Checksum checksum = info.checksum;
+  const auto bytes = choose_bytes(request, *reader, response, checksum);
   if (!bytes) return tl::unexpected(bytes.error());
   add_object_headers(info, response.headers);
-  // A checksum is of the whole: with a piece of the object it would only mislead.
-  if (bytes->size == info.size && request.header("x-amz-checksum-mode") == "ENABLED") {
-    add_checksum_headers(info.checksum, response.headers);
-  }
+  if (request.header("x-amz-checksum-mode") == "ENABLED") add_checksum_headers(checksum, response.headers);
   if (auto ok = apply_overrides(request, response.headers); !ok) return tl::unexpected(ok.error());
   response.source_length = bytes->size;
   if (with_body && bytes->size > 0) response.source = source_of(reader, *bytes);

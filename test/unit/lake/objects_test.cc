@@ -67,7 +67,7 @@ TEST_F(StoreTest, DigestsAreCheckedBeforeAnythingIsKept) {
   EXPECT_EQ(reason({to_base64(md5("other")), {}}, {}), Reason::kBadDigest);
   EXPECT_EQ(reason({"nonsense", {}}, {}), Reason::kInvalidDigest);
   EXPECT_EQ(reason({"", {crc, ChecksumType::kFullObject, "AAAAAA=="}}, {crc}), Reason::kBadDigest);
-  EXPECT_EQ(reason({"", {crc, ChecksumType::kFullObject, "AAAA"}}, {crc}), Reason::kInvalidDigest);
+  EXPECT_EQ(reason({"", {crc, ChecksumType::kFullObject, "AAAA"}}, {crc}), Reason::kInvalidRequest);
   EXPECT_EQ(get("k"), "old");
   EXPECT_EQ(files(), 0u);
   EXPECT_EQ(reason({to_base64(md5(kLarge)), {}}, {}), std::nullopt);

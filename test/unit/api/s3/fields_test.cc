@@ -76,7 +76,8 @@ TEST(S3Fields, DatesEtagsTagsAndCodings) {
   EXPECT_THAT(*tags, ElementsAre(lake::Tag{"a", "1"}, lake::Tag{"b=", "& x"}, lake::Tag{"c", ""}));
   EXPECT_EQ(stored_content_encoding("aws-chunked"), "");
   EXPECT_EQ(stored_content_encoding("aws-chunked,gzip"), "gzip");
-  EXPECT_EQ(stored_content_encoding("gzip, br"), "gzip,br");
+  EXPECT_EQ(stored_content_encoding("gzip, br"), "gzip, br");
+  EXPECT_EQ(stored_content_encoding("gzip, aws-chunked, br"), "gzip,br");
 }
 
 TEST(S3Address, PathAndVirtualHost) {

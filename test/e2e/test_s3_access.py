@@ -1,0 +1,121 @@
+"""Who may do what in the lake: identity policies, bucket policies, anonymous readers; and what a crash leaves."""
+import json
+import urllib.error
+import urllib.request
+import uuid
+
+import pytest
+from botocore.exceptions import ClientError
+
+import lake
+
+
+@pytest.fixture
+def bucket(server):
+    return lake.bucket(server)
+
+
+def user(server, policy=None):
+    """A new user's S3 client, and the user's ARN."""
+    iam = server.boto("iam")
+    name = "s3-" + uuid.uuid4().hex[:12]
+    arn = iam.create_user(UserName=name)["User"]["Arn"]
+    if policy:
+        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return server.boto("s3", aws_access_key_id=key["AccessKeyId"],
+                       aws_secret_access_key=key["SecretAccessKey"]), arn
+
+
+def statement(effect, action, resource, **more):
+    return {"Version": "2012-10-17", "Statement": [{"Effect": effect, "Action": action, "Resource": resource, **more}]}
+
+
+def refused(call):
+    with pytest.raises(ClientError) as error:
+        call()
+    assert error.value.response["Error"]["Code"] in ("AccessDenied", "403")
+    return error.value.response["Error"]["Message"]
+
+
+def test_identity_policies(server, bucket):
+    root = server.boto("s3")
+    root.put_object(Bucket=bucket, Key="in/k", Body=b"v")
+    s3, arn = user(server, statement("Allow", ["s3:GetObject"], f"arn:aws:s3:::{bucket}/in/*"))
+    assert s3.get_object(Bucket=bucket, Key="in/k")["Body"].read() == b"v"
+    said = refused(lambda: s3.put_object(Bucket=bucket, Key="in/k", Body=b""))
+    assert said == (f'User: {arn} is not authorized to perform: s3:PutObject on resource: "arn:aws:s3:::{bucket}/in/k" '
+                    "because no identity-based policy allows the s3:PutObject action")
+    refused(lambda: s3.get_object(Bucket=bucket, Key="in/absent"))  # may not list, so is not told
+    refused(lambda: s3.list_objects_v2(Bucket=bucket))
+    refused(lambda: s3.head_object(Bucket=bucket, Key="out"))
+    deleted = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "in/k"}]})
+    assert deleted["Errors"][0]["Code"] == "AccessDenied"
+
+
+def test_condition_on_the_prefix_of_a_listing(server, bucket):
+    s3, _ = user(server, statement("Allow", "s3:ListBucket", f"arn:aws:s3:::{bucket}",
+                                   Condition={"StringLike": {"s3:prefix": "mine/*"}}))
+    s3.list_objects_v2(Bucket=bucket, Prefix="mine/x")
+    refused(lambda: s3.list_objects_v2(Bucket=bucket, Prefix="yours/"))
+
+
+def test_bucket_policy_admits_and_denies(server, bucket):
+    root = server.boto("s3")
+    root.put_object(Bucket=bucket, Key="k", Body=b"v")
+    s3, arn = user(server)
+    refused(lambda: s3.get_object(Bucket=bucket, Key="k"))
+    policy = statement("Allow", "s3:GetObject", f"arn:aws:s3:::{bucket}/*", Principal={"AWS": arn})
+    policy["Statement"].append({"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject",
+                                "Resource": f"arn:aws:s3:::{bucket}/*"})
+    root.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    assert json.loads(root.get_bucket_policy(Bucket=bucket)["Policy"]) == policy
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"v"
+    refused(lambda: root.delete_object(Bucket=bucket, Key="k"))
+    root.delete_bucket_policy(Bucket=bucket)
+    root.delete_object(Bucket=bucket, Key="k")
+    with pytest.raises(ClientError) as error:
+        root.get_bucket_policy(Bucket=bucket)
+    assert error.value.response["Error"]["Code"] == "NoSuchBucketPolicy"
+
+
+def test_anonymous_readers_of_a_public_bucket(server, bucket):
+    root = server.boto("s3")
+    root.put_object(Bucket=bucket, Key="k", Body=b"v")
+    url = f"{server.api_url}/{bucket}/k"
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(url)
+    assert error.value.code == 403 and b"<Code>AccessDenied</Code>" in error.value.read()
+    root.put_bucket_policy(Bucket=bucket, Policy=json.dumps(
+        statement("Allow", "s3:GetObject", f"arn:aws:s3:::{bucket}/*", Principal="*")))
+    assert urllib.request.urlopen(url).read() == b"v"
+
+
+def test_objects_survive_kill_9_and_nothing_else_does(new_server):
+    server = new_server()
+    bucket = lake.bucket(server)
+    s3 = server.boto("s3")
+    bodies = {f"k{size}": b"x" * size for size in (0, 10, 100_000, 3_000_000)}
+    for key, body in bodies.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=1, Body=b"p" * 200_000)
+    # A body of which only the beginning arrives before the process dies.
+    import http.client
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "half"})
+    connection = http.client.HTTPConnection(server.api_url.removeprefix("http://"))
+    connection.putrequest("PUT", url.removeprefix(server.api_url))
+    connection.putheader("Content-Length", "10000000")
+    connection.endheaders()
+    connection.send(b"h" * 5_000_000)
+    server.kill()
+    connection.close()
+
+    server.start()
+    assert lake.objects(server, bucket) == bodies
+    s3 = server.boto("s3")
+    s3.complete_multipart_upload(Bucket=bucket, Key="parts", UploadId=upload,
+                                 MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    assert s3.get_object(Bucket=bucket, Key="parts")["Body"].read() == b"p" * 200_000
+    contents = [f for f in (server.data_dir / "lake/contents").rglob("*") if f.is_file()]
+    assert len(contents) == 3  # 100,000, 3,000,000 and the part; the smaller ones are in the index
