@@ -2,7 +2,9 @@
 import base64
 import http.server
 import json
+import random
 import threading
+import time
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -10,6 +12,7 @@ from botocore.exceptions import ClientError
 from devices import Thing, unique, wait_for
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from test_crash import Reporter
 import lake
 
 
@@ -230,3 +233,38 @@ def test_sns_action(server, rule_name, device):
         assert json.loads(notice["Message"]) == {"n": 7}
     finally:
         receiver.shutdown()
+
+
+@pytest.mark.timeout(300)
+def test_s3_actions_survive_kill_9(new_server):
+    """What was acknowledged is in the bucket under its own key, whenever the server died."""
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    server = new_server()
+    bucket = lake.bucket(server)
+    role = lake.role(server, "objects", "iot", ["s3:PutObject"])
+    create(server, "objects", "SELECT * FROM 'crash/#'",
+           {"s3": {"roleArn": role, "bucketName": bucket, "key": "${thing}/${n}"}})
+    reporters = [Reporter(Thing(server, f"s3-{i}")) for i in range(2)]
+    server.keep_ports()
+    for reporter in reporters:
+        reporter.start()
+    for _ in range(6):
+        time.sleep(moments.uniform(0.05, 1.0))
+        server.kill()
+        server.start()
+    time.sleep(1)
+    for reporter in reporters:
+        reporter.stopping.set()
+    for reporter in reporters:
+        reporter.join(20)
+    acknowledged = {f"{r.thing.name}/{n}" for r in reporters for n in r.acknowledged}
+    assert len(acknowledged) > 50, "the devices hardly sent anything"
+
+    def keys():
+        pages = server.boto("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+
+    wait_for(lambda: acknowledged <= keys(), timeout=60, what="every acknowledged message to be an object")
+    assert keys() <= {f"{r.thing.name}/{n}" for r in reporters for n in r.attempted}

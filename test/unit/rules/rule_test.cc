@@ -1,8 +1,11 @@
 #include "rules/rule.h"
 
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "rules/evaluate.h"
+#include "rules/function.h"
 #include "rules/index.h"
 
 namespace fleetward::rules {
@@ -203,6 +206,33 @@ TEST(Rule, ChecksNames) {
   EXPECT_FALSE(check_rule_name(""));
   EXPECT_FALSE(check_rule_name("a-b"));
   EXPECT_FALSE(check_rule_name(std::string(129, 'a')));
+}
+
+// --- the reference page
+
+TEST(Reference, NamesWhatThereIs) {
+  std::ifstream file(FLEETWARD_TEST_DATA "/../../../docs/reference/rules.md");
+  const std::string page((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const size_t begin = page.find("## Functions"), refused = page.find("Refused:"),
+               end = page.find("## Actions");
+  ASSERT_NE(begin, std::string::npos);
+  size_t named = 0;
+  for (size_t at = page.find('`', begin); at < end; at = page.find('`', at + 1)) {
+    const size_t close = page.find('`', at + 1);
+    const std::string name = page.substr(at + 1, close - at - 1);
+    if (name.find('(') == std::string::npos) {
+      EXPECT_EQ(find_function(name) != nullptr, at < refused) << name;
+      EXPECT_EQ(!missing_function(name).empty(), at > refused) << name;
+      ++named;
+    }
+    at = close;
+  }
+  size_t functions = 0;
+  for (const auto part :
+       {message_functions(), math_functions(), string_functions(), data_functions(), time_functions()}) {
+    functions += part.size();
+  }
+  EXPECT_EQ(named, functions + 7) << "a function is not on the page";
 }
 
 // --- the index
