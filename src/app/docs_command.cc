@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "api/s3/service.h"
 #include "app/commands.h"
 #include "app/server.h"
 #include "detect/metric.h"
@@ -11,6 +12,20 @@
 
 namespace fleetward::app {
 namespace {
+
+// S3 is routed by a table of its own.
+std::string s3_section() {
+  std::string out = "\n## s3 (REST-XML)\n\n| operation |\n| --- |\n";
+  std::string refused;
+  for (const api::s3::S3Operation& operation : api::s3::s3_operations()) {
+    if (operation.implemented) {
+      out += "| " + std::string(operation.name) + " |\n";
+    } else {
+      refused += (refused.empty() ? "" : ", ") + std::string(operation.name);
+    }
+  }
+  return out + "\nDocumented but refused by name: " + refused + ".\n";
+}
 
 // The tables of operations exist in a running server only: one is started on a directory of its own, without
 // listeners.
@@ -34,7 +49,7 @@ Result<std::string> operations_page() {
   Logger logger = Logger::none();
   auto server = Server::start(std::move(config), std::move(*data), logger);
   if (!server) return fail(server.error());
-  return http::operations_reference((*server)->services());
+  return http::operations_reference((*server)->services()) + s3_section();
 }
 
 Result<std::string> page(const std::string& name) {
