@@ -182,15 +182,15 @@ asio::awaitable<void> Server::Impl::Connection::bad_request(int status, std::str
 // From a complete head to the answer; sets unread_body_ if the connection cannot go on.
 asio::awaitable<Response> Server::Impl::Connection::answer(RequestParser& parser) {
   RequestHead& head = parser.head;
-  Handler& handler = *server_.handler;
+  Handler& answerer = *server_.handler;
   parser.body_bytes_max = server_.options.body_bytes_max;
-  if (auto refused = handler.before_body(head, parser.body_bytes_max)) {
+  if (auto refused = answerer.before_body(head, parser.body_bytes_max)) {
     unread_body_ = !parser.is_done();
     co_return std::move(*refused);
   }
   if (head.content_length > parser.body_bytes_max) {
     unread_body_ = true;
-    co_return handler.refusal(head, Refusal::kBodyTooLarge);
+    co_return answerer.refusal(head, Refusal::kBodyTooLarge);
   }
   if (!parser.is_done() && head.headers.has("expect") && input_.empty()) {
     if (!co_await write("HTTP/1.1 100 Continue\r\n\r\n")) {
@@ -202,10 +202,10 @@ asio::awaitable<Response> Server::Impl::Connection::answer(RequestParser& parser
   const Got got = co_await read_body(parser);
   if (got != Got::kWhole) {
     unread_body_ = true;
-    if (got == Got::kTooLarge) co_return handler.refusal(head, Refusal::kBodyTooLarge);
+    if (got == Got::kTooLarge) co_return answerer.refusal(head, Refusal::kBodyTooLarge);
     if (got == Got::kNoDisk) {
       server_.logger.warn("request_body_not_kept", {{"reason", parser.disk.error().message}});
-      co_return handler.refusal(head, Refusal::kOverloaded);
+      co_return answerer.refusal(head, Refusal::kOverloaded);
     }
     Response broken;
     broken.status = 400;
@@ -215,7 +215,7 @@ asio::awaitable<Response> Server::Impl::Connection::answer(RequestParser& parser
   if (server_.waiting.fetch_add(1) >= server_.options.worker_queue_max) {
     server_.waiting.fetch_sub(1);
     server_.overloaded.Increment();
-    co_return handler.refusal(head, Refusal::kOverloaded);
+    co_return answerer.refusal(head, Refusal::kOverloaded);
   }
   Request request;
   static_cast<RequestHead&>(request) = head;
@@ -224,10 +224,10 @@ asio::awaitable<Response> Server::Impl::Connection::answer(RequestParser& parser
   co_await server_.on_worker([&] {
     server_.waiting.fetch_sub(1);
     try {
-      response = handler.handle(std::move(request));
+      response = answerer.handle(std::move(request));
     } catch (const std::exception& e) {
       server_.logger.error("handler_threw", {{"reason", e.what()}});
-      response = handler.refusal(head, Refusal::kFailed);
+      response = answerer.refusal(head, Refusal::kFailed);
     }
   });
   co_return response;

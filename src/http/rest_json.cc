@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <tuple>
 
 #include "core/encoding.h"
 
@@ -73,10 +74,12 @@ RestRouter::RestRouter(const std::vector<Operation>& operations) {
     }
     routes_.push_back(std::move(route));
   }
-  std::stable_sort(routes_.begin(), routes_.end(), [](const Route& a, const Route& b) {
-    return std::lexicographical_compare(a.segments.begin(), a.segments.end(), b.segments.begin(),
-                                        b.segments.end(),
-                                        [](const Segment& x, const Segment& y) { return x.kind < y.kind; });
+  std::sort(routes_.begin(), routes_.end(), [](const Route& a, const Route& b) {
+    const size_t shared = std::min(a.segments.size(), b.segments.size());
+    for (size_t i = 0; i < shared; ++i) {
+      if (a.segments[i].kind != b.segments[i].kind) return a.segments[i].kind < b.segments[i].kind;
+    }
+    return std::tuple(a.segments.size(), a.operation) < std::tuple(b.segments.size(), b.operation);
   });
 }
 
