@@ -67,7 +67,7 @@ class EmbeddedLog final : public Log {
       : options_(std::move(options)),
         logger_(logger),
         probe_(metrics),
-        storage_(options_.directory, options_.env) {}
+        storage_(options_.directory, options_.env, logger) {}
 
   ~EmbeddedLog() override {
     {

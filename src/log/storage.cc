@@ -1,6 +1,8 @@
 #include "log/storage.h"
 
 #include <algorithm>
+#include <cstdarg>
+#include <cstdio>
 #include <exception>
 #include <mutex>
 
@@ -61,16 +63,38 @@ rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache
   return options;
 }
 
-rocksdb::DBOptions database_options(rocksdb::Env* env) {
+// RocksDB's own messages, from warnings up, join ours. It has no LOG file: one on a full disk makes a RocksDB
+// that was built with assertions (as Debian's is) abort the process at its next message.
+class EngineLogger final : public rocksdb::Logger {
+ public:
+  explicit EngineLogger(fleetward::Logger& logger) : Logger(rocksdb::WARN_LEVEL), logger_(logger) {}
+
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, va_list arguments) override { Logv(rocksdb::WARN_LEVEL, format, arguments); }
+  void Logv(const rocksdb::InfoLogLevel level, const char* format, va_list arguments) override {
+    if (level < rocksdb::WARN_LEVEL || level >= rocksdb::HEADER_LEVEL) return;
+    char text[512];
+    std::vsnprintf(text, sizeof text, format, arguments);
+    std::string_view message = text;
+    while (message.ends_with('\n')) message.remove_suffix(1);
+    logger_.log(level == rocksdb::WARN_LEVEL ? LogLevel::kWarn : LogLevel::kError, "log_engine",
+                {{"message", message}});
+  }
+  void LogHeader(const char*, va_list) override {}
+
+ private:
+  fleetward::Logger& logger_;
+};
+
+rocksdb::DBOptions database_options(rocksdb::Env* env, fleetward::Logger& logger) {
   rocksdb::DBOptions options;
+  options.info_log = std::make_shared<EngineLogger>(logger);
   if (env != nullptr) options.env = env;
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.max_background_jobs = 2;
   options.max_total_wal_size = size_t{256} << 20;
   options.info_log_level = rocksdb::WARN_LEVEL;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = size_t{4} << 20;
   // When to try again is decided by Storage::recover, so that trouble() tells the truth.
   options.max_bgerror_resume_count = 0;
   return options;
@@ -78,7 +102,8 @@ rocksdb::DBOptions database_options(rocksdb::Env* env) {
 
 }  // namespace
 
-Storage::Storage(std::string directory, rocksdb::Env* env) : directory_(std::move(directory)), env_(env) {}
+Storage::Storage(std::string directory, rocksdb::Env* env, fleetward::Logger& logger)
+    : directory_(std::move(directory)), env_(env), logger_(logger) {}
 
 Storage::~Storage() {
   close();
@@ -103,7 +128,8 @@ Status Storage::open_database() {
       {"state", family_options(cache, 4096, size_t{32} << 20)}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* database = nullptr;
-  const auto opened = rocksdb::DB::Open(database_options(env_), directory_, descriptors, &handles, &database);
+  const auto opened =
+      rocksdb::DB::Open(database_options(env_, logger_), directory_, descriptors, &handles, &database);
   if (!opened.ok()) return status_of(opened);
   database_.reset(database);
   families_ = {handles[0], handles[1], handles[2]};

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/logger.h"
 #include "core/result.h"
 #include "log/log.h"
 
@@ -50,7 +51,7 @@ struct Index {
 // Reads are thread safe; write, recover and close belong to one thread.
 class Storage {
  public:
-  Storage(std::string directory, rocksdb::Env* env);
+  Storage(std::string directory, rocksdb::Env* env, fleetward::Logger& logger);
   ~Storage();
 
   Status open(Index& index);
@@ -83,6 +84,7 @@ class Storage {
 
   std::string directory_;
   rocksdb::Env* env_;
+  fleetward::Logger& logger_;
   // Held shared by readers, alone while the database is closed and opened again.
   mutable std::shared_mutex open_mutex_;
   std::unique_ptr<rocksdb::DB> database_;
