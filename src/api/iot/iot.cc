@@ -139,9 +139,10 @@ std::optional<AttributePayload> read_attribute_payload(Input& in) {
   auto payload = in.object_opt("attributePayload");
   if (!payload) return std::nullopt;
   AttributePayload out;
-  out.attributes = payload->string_map("attributes", registry::kAttributesMax);
+  out.attributes = payload->string_map_opt("attributes", registry::kAttributesMax);
   out.merge = payload->boolean_or("merge", false);
-  if (auto ok = registry::check_attributes(out.attributes); !ok) {
+  if (!out.attributes) return out;
+  if (auto ok = registry::check_attributes(*out.attributes); !ok) {
     payload->fail("attributes", ok.error().message);
   }
   return out;

@@ -112,7 +112,7 @@ tl::unexpected<http::ApiError> already_exists(std::string message, std::string a
 std::string read_principal(const Dependencies& d, Input& in, std::string_view name);
 registry::Tags read_tags(Input& in);
 struct AttributePayload {
-  registry::Attributes attributes;
+  std::optional<registry::Attributes> attributes;  // absent: leave them as they are
   bool merge = false;
 };
 std::optional<AttributePayload> read_attribute_payload(Input& in);

@@ -12,8 +12,8 @@ ApiResult<json::object> create(const Dependencies& d, const http::Call&, const j
   Thing thing;
   thing.name = in.string("thingName", kThingName);
   thing.type = in.string_opt("thingTypeName", kThingName).value_or("");
-  if (auto payload = read_attribute_payload(in)) {
-    thing.attributes = registry::updated_attributes({}, payload->attributes, false);
+  if (auto payload = read_attribute_payload(in); payload && payload->attributes) {
+    thing.attributes = registry::updated_attributes({}, *payload->attributes, false);
   }
   in.unsupported("billingGroupName");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());

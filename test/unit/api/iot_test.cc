@@ -84,8 +84,10 @@ TEST_F(IotApi, Things) {
   EXPECT_EQ(call("UpdateThing",
                  R"({"thingName":"a","attributePayload":{"attributes":{"floor":"2"},"merge":true}})"),
             "{}");
+  EXPECT_EQ(call("UpdateThing", R"({"thingName":"a","attributePayload":{"merge":false}})"), "{}")
+      << "without attributes, they stay";
   const auto described = object("DescribeThing", R"({"thingName":"a"})");
-  EXPECT_EQ(described.at("version").as_int64(), 2);
+  EXPECT_EQ(described.at("version").as_int64(), 3);
   EXPECT_EQ(json::serialize(described.at("attributes")), R"({"floor":"2","site":"berlin"})");
   EXPECT_EQ(json::string_or(described, "defaultClientId"), "a");
   EXPECT_EQ(call("DescribeThing", R"({"thingName":"none"})"), "404 ResourceNotFoundException");
