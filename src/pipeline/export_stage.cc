@@ -48,16 +48,10 @@ struct ExportStage::Outgoing {
   uint32_t attempts = 0;
 };
 
-struct ExportStage::PartitionState {
-  PartitionState(uint32_t i, const ExportStageOptions& options) : index(i), batcher(options.batch) {}
-
-  uint32_t index;
-  exporting::Batcher batcher;
-  log::Offset first = 0, next = 0;  // of the records in the batcher or in `outgoing`
-  Timestamp close_at;               // 0 while there is nothing to close
-  bool closed = false;              // `outgoing` holds the batch, even if it is empty
-  std::vector<Outgoing> outgoing;
-  Timestamp try_at;
+// What of one partition's stream is in the batch.
+struct ExportStage::Position {
+  uint32_t partition = 0;
+  log::Offset first = 0, next = 0;
 };
 
 ExportStage::ExportStage(ExportStageOptions options, log::Log& log, const RuleServices& services,
@@ -68,10 +62,11 @@ ExportStage::ExportStage(ExportStageOptions options, log::Log& log, const RuleSe
       publisher_(publisher),
       clock_(clock),
       runner_(services),
-      counters_(std::make_unique<Counters>(services.metrics)) {
+      counters_(std::make_unique<Counters>(services.metrics)),
+      batcher_(options.batch) {
   for (uint32_t i = 0; i < options_.partitions; ++i) {
-    partitions_.push_back(std::make_unique<PartitionState>(i, options_));
-    partitions_.back()->first = partitions_.back()->next = log_.committed(kConsumer, exports_of(i));
+    const log::Offset committed = log_.committed(kConsumer, exports_of(i));
+    positions_.push_back({i, committed, committed});
   }
 }
 
@@ -126,65 +121,65 @@ void ExportStage::run() {
 
 Result<bool> ExportStage::step() {
   bool more = false;
-  for (auto& partition : partitions_) {
-    PartitionState& p = *partition;
-    if (!p.closed) {
-      const log::Offset before = p.next;
-      if (auto ok = read_points(p); !ok) return fail(ok.error());
-      more = more || p.next != before;
-      const bool due = p.close_at.ms != 0 && clock_.now() >= p.close_at;
-      if (due || p.batcher.bytes() >= options_.batch_bytes_max) close_batch(p);
+  if (!closed_) {
+    for (Position& position : positions_) {
+      const auto read = read_points(position);
+      if (!read) return fail(read.error());
+      more = more || *read;
     }
-    if (p.closed && publish_batch(p)) {
-      if (auto ok = commit_batch(p); !ok) return fail(ok.error());
-    }
+    const bool due = close_at_.ms != 0 && clock_.now() >= close_at_;
+    if (due || batcher_.bytes() >= options_.batch_bytes_max) close_batch();
+  }
+  if (closed_ && publish_batch()) {
+    if (auto ok = commit_batch(); !ok) return fail(ok.error());
   }
   return more;
 }
 
-Status ExportStage::read_points(PartitionState& p) {
-  if (p.batcher.bytes() >= options_.batch_bytes_max) return {};
-  auto records = log_.read(exports_of(p.index), p.next, options_.read_bytes_max);
+Result<bool> ExportStage::read_points(Position& position) {
+  if (batcher_.bytes() >= options_.batch_bytes_max) return false;
+  auto records = log_.read(exports_of(position.partition), position.next, options_.read_bytes_max);
   if (!records) return fail(records.error());
   for (const log::Record& record : *records) {
     auto ok =
-        exporting::read_record(record.value, [&](const exporting::Point& point) { p.batcher.add(point); });
+        exporting::read_record(record.value, [&](const exporting::Point& point) { batcher_.add(point); });
     if (!ok) {
       counters_->corrupt.Increment();
-      services_.logger.error("export.corrupt_record", {{"partition", std::to_string(p.index)},
+      services_.logger.error("export.corrupt_record", {{"partition", std::to_string(position.partition)},
                                                        {"offset", std::to_string(record.offset)},
                                                        {"reason", ok.error().message}});
     }
-    p.next = record.offset + 1;
+    position.next = record.offset + 1;
   }
-  if (p.next != p.first && p.close_at.ms == 0) p.close_at = next_close(clock_.now(), options_.interval);
-  return {};
+  if (!records->empty() && close_at_.ms == 0) close_at_ = next_close(clock_.now(), options_.interval);
+  return !records->empty();
 }
 
-void ExportStage::close_batch(PartitionState& p) {
-  const std::string seed =
-      std::to_string(p.index) + "/" + std::to_string(p.first) + "-" + std::to_string(p.next);
-  size_t oversize = 0;
-  for (exporting::Payload& payload : p.batcher.finish(seed, oversize)) {
-    p.outgoing.push_back({std::move(payload)});
+void ExportStage::close_batch() {
+  std::string seed;
+  for (const Position& p : positions_) {
+    seed += std::to_string(p.partition) + "/" + std::to_string(p.first) + "-" + std::to_string(p.next) + " ";
   }
+  size_t oversize = 0;
+  for (exporting::Payload& payload : batcher_.finish(seed, oversize))
+    outgoing_.push_back({std::move(payload)});
   if (oversize > 0) {
     counters_->oversize.Increment(static_cast<double>(oversize));
     services_.logger.warn("export.oversize", {{"datapoints", std::to_string(oversize)}});
   }
-  p.closed = true;
-  p.close_at = p.try_at = {};
+  closed_ = true;
+  close_at_ = try_at_ = {};
 }
 
-bool ExportStage::publish_batch(PartitionState& p) {
-  if (clock_.now() < p.try_at) return false;
+bool ExportStage::publish_batch() {
+  if (clock_.now() < try_at_) return false;
   bool all = true;
-  for (Outgoing& outgoing : p.outgoing) {
+  for (Outgoing& outgoing : outgoing_) {
     if (outgoing.state != Outgoing::State::kWaiting) continue;
     if (auto ok = publish_payload(outgoing); !ok) refuse(outgoing, ok.error());
     all = all && outgoing.state != Outgoing::State::kWaiting;
   }
-  if (!all) p.try_at = clock_.now() + options_.retry_interval;
+  if (!all) try_at_ = clock_.now() + options_.retry_interval;
   return all;
 }
 
@@ -260,17 +255,20 @@ void ExportStage::run_rules(const exporting::Payload& payload, log::Batch& batch
   runner_.run_basic_ingest(basic->rule, event, batch, replies);
 }
 
-Status ExportStage::commit_batch(PartitionState& p) {
+Status ExportStage::commit_batch() {
   log::Batch batch;
   std::vector<broker::MessagePtr> replies;
-  for (const Outgoing& outgoing : p.outgoing) {
+  for (const Outgoing& outgoing : outgoing_) {
     if (outgoing.state == Outgoing::State::kPublished) run_rules(outgoing.payload, batch, replies);
   }
-  batch.commit(kConsumer, exports_of(p.index), p.next);
-  batch.truncate(exports_of(p.index), p.next);
+  for (const Position& p : positions_) {
+    if (p.next == p.first) continue;
+    batch.commit(kConsumer, exports_of(p.partition), p.next);
+    batch.truncate(exports_of(p.partition), p.next);
+  }
   if (auto done = log_.write(std::move(batch)); !done) return fail(done.error());
   for (broker::MessagePtr& reply : replies) publisher_.publish(std::move(reply), {});
-  for (const Outgoing& outgoing : p.outgoing) {
+  for (const Outgoing& outgoing : outgoing_) {
     if (outgoing.state != Outgoing::State::kPublished) continue;
     counters_->published.Increment();
     counters_->datapoints.Increment(static_cast<double>(outgoing.payload.elements));
@@ -279,9 +277,9 @@ Status ExportStage::commit_batch(PartitionState& p) {
                                                 {"metric", outgoing.payload.metric},
                                                 {"datapoints", std::to_string(outgoing.payload.elements)}});
   }
-  p.outgoing.clear();
-  p.closed = false;
-  p.first = p.next;
+  outgoing_.clear();
+  closed_ = false;
+  for (Position& p : positions_) p.first = p.next;
   return {};
 }
 

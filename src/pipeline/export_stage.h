@@ -18,10 +18,10 @@ namespace fleetward::pipeline {
 
 struct ExportStageOptions {
   uint32_t partitions = 8;     // of "exports", as of "events"
-  Duration interval{300'000};  // between the batches of a partition; at least 1 s
+  Duration interval{300'000};  // between batches; at least 1 s
   exporting::BatchOptions batch;
   size_t read_bytes_max = 1 << 20;
-  size_t batch_bytes_max = 64 << 20;  // of a partition's datapoints in memory; then the batch closes early
+  size_t batch_bytes_max = 64 << 20;  // of datapoints in memory; then the batch closes early
   // A publish that is refused (role, topic, broker) is tried this often, then dropped with a counted reason.
   // A destination that was refused the time before is tried once.
   uint32_t attempts_max = 3;
@@ -52,20 +52,20 @@ class ExportStage {
   Result<bool> step();
 
  private:
-  struct PartitionState;
+  struct Position;
   struct Counters;
   struct Outgoing;
 
   void run();
-  bool wait_for_work(bool failed);  // false: stop
-  Status read_points(PartitionState& partition);
-  void close_batch(PartitionState& partition);
+  bool wait_for_work(bool failed);               // false: stop
+  Result<bool> read_points(Position& position);  // false: nothing new
+  void close_batch();
   // True once every payload was published or dropped.
-  bool publish_batch(PartitionState& partition);
+  bool publish_batch();
   Status publish_payload(Outgoing& outgoing);
   Status hand_to_subscribers(const exporting::Payload& payload);
   void refuse(Outgoing& outgoing, const Error& why);
-  Status commit_batch(PartitionState& partition);
+  Status commit_batch();
   void run_rules(const exporting::Payload& payload, log::Batch& batch,
                  std::vector<broker::MessagePtr>& replies);
 
@@ -76,7 +76,13 @@ class ExportStage {
   const Clock& clock_;
   RuleRunner runner_;  // used on the stage's thread only
   std::unique_ptr<Counters> counters_;
-  std::vector<std::unique_ptr<PartitionState>> partitions_;
+  // One batch over all partitions, so that a message carries as many devices as it can.
+  exporting::Batcher batcher_;
+  std::vector<Position> positions_;
+  Timestamp close_at_;   // 0 while there is nothing to close
+  bool closed_ = false;  // `outgoing_` holds the batch, even if it is empty
+  std::vector<Outgoing> outgoing_;
+  Timestamp try_at_;
   std::set<std::pair<std::string, std::string>> refused_;  // (role, topic) of the latest batches
   static constexpr size_t kRefusedMax = 1000;
 

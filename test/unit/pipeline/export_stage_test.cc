@@ -179,7 +179,7 @@ TEST_F(ExportStageTest, ACrashAtAnyWriteLosesAndRepeatsNothing) {
       std::vector<std::string> expected;
       auto stage = this->stage(dying);
       bool restarted = false;
-      for (int round = 0; round < 6; ++round) {
+      for (int round = 0; round < 9; ++round) {
         const std::string thing = "thing-" + std::to_string(round);
         expected.push_back(thing);
         point(log, "$aws/rules/lake_rule/metric/x", thing, round, static_cast<uint32_t>(round % 2));
