@@ -124,6 +124,37 @@ void select_fields(benchmark::State& state) {
       0, "ddmetric/cellular", true);
 }
 
+// The most that one message may cost: runs that are cut off by the bound on work.
+void cut_off(benchmark::State& state, const std::string& sql) {
+  std::string payload = "{\"a\":[0";
+  while (payload.size() < 127 * 1024) payload += ",1";
+  payload += "]}";
+  const rules::Rule rule = World::rule("r", sql);
+  rules::Event event;
+  event.topic = "t";
+  event.payload = payload;
+  for (auto step : state) {
+    (void)step;
+    const rules::Message message(event);
+    const auto out = rules::evaluate(rule, message);
+    if (out.failures.empty()) state.SkipWithError("was not cut off");
+  }
+}
+void cut_off_arithmetic(benchmark::State& state) {
+  cut_off(state, "SELECT (SELECT VALUE * + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 FROM a) AS x FROM 't'");
+}
+void cut_off_objects(benchmark::State& state) {
+  cut_off(state, "SELECT (SELECT {'k': *, 'l': [*]} AS o FROM a) AS x FROM 't'");
+}
+void cut_off_text(benchmark::State& state) {
+  cut_off(state,
+          "SET @t = concat(a, '') SELECT (SELECT VALUE regexp_replace(@t, '1', '22') FROM a) AS x, "
+          "regexp_replace(cast(a AS String), '1', '$0$0') AS y FROM 't'");
+}
+
+BENCHMARK(cut_off_arithmetic)->Unit(benchmark::kMillisecond);
+BENCHMARK(cut_off_objects)->Unit(benchmark::kMillisecond);
+BENCHMARK(cut_off_text)->Unit(benchmark::kMillisecond);
 BENCHMARK(no_rule_matches);
 BENCHMARK(forward);
 BENCHMARK(forward_among_many);

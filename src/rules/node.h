@@ -73,7 +73,7 @@ class Scope {
 struct Node {
   virtual ~Node() = default;
   Value evaluate(Scope& scope) const {
-    if (!scope.charge(1)) return {};
+    if (!scope.charge(kNodeWork)) return {};
     return run(scope);
   }
 

@@ -154,29 +154,38 @@ bool Parser::assignments(ast::Statement& out) {
   return true;
 }
 
+namespace {
+
+// Could an expression begin here?
+bool starts_operand(const Token& token) {
+  switch (token.kind) {
+    case TokenKind::kEnd:
+      return false;
+    case TokenKind::kName:
+      return is_word(token, "not") || is_word(token, "case") || is_word(token, "true") ||
+             is_word(token, "false") || is_word(token, "null") || !is_reserved(token);
+    case TokenKind::kPunctuation:
+      return token.text == "(" || token.text == "[" || token.text == "{" || token.text == "-" ||
+             token.text == "*";
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
 // SELECT VALUE expr, unless `value` is a field of that name: `SELECT value FROM`, `SELECT value.x`, `SELECT
 // value + 1`.
 bool Parser::starts_value_form() {
   Lexer ahead = lexer_;
   const auto following = ahead.next();
-  if (!following) return true;
-  const Token& t = *following;
-  switch (t.kind) {
-    case TokenKind::kEnd:
-      return false;
-    case TokenKind::kName:
-      return is_word(t, "not") || is_word(t, "case") || is_word(t, "true") || is_word(t, "false") ||
-             is_word(t, "null") || !is_reserved(t);
-    case TokenKind::kPunctuation:
-      if (is_punctuation(t, "*")) {
-        const auto second = ahead.next();
-        return second && (second->kind == TokenKind::kEnd || is_word(*second, "from") ||
-                          is_word(*second, "where") || is_punctuation(*second, ")"));
-      }
-      return is_punctuation(t, "(") || is_punctuation(t, "[") || is_punctuation(t, "{");
-    default:
-      return true;
+  if (!following) return true;  // the error shows when it is read
+  if (is_punctuation(*following, "*")) {
+    // `value * 2` multiplies; `VALUE *` is followed by what no operand starts with.
+    const auto second = ahead.next();
+    return second && !starts_operand(*second);
   }
+  return starts_operand(*following);
 }
 
 bool Parser::value_form(ast::Select& out) {
