@@ -1,6 +1,7 @@
 #include "mqtt/properties.h"
 
 #include <bit>
+#include <utility>
 
 #include "mqtt/encoder.h"
 
@@ -27,69 +28,39 @@ constexpr uint16_t kAll = 0xFFFF;
 constexpr uint16_t kReasonStringLists =
     lists({kConnack, kPuback, kPubrec, kPubrel, kPubcomp, kSuback, kUnsuback, kDisconnect, kAuth});
 
-constexpr Rule rule_of(Property p) {
-  switch (p) {
-    case Property::kPayloadFormat:
-      return {Kind::kBool, lists({kPublish}, true)};
-    case Property::kMessageExpiry:
-      return {Kind::kU32, lists({kPublish}, true)};
-    case Property::kContentType:
-      return {Kind::kText, lists({kPublish}, true)};
-    case Property::kResponseTopic:
-      return {Kind::kText, lists({kPublish}, true)};
-    case Property::kCorrelationData:
-      return {Kind::kBinary, lists({kPublish}, true)};
-    case Property::kSubscriptionId:
-      return {Kind::kVarint, lists({kPublish, kSubscribe}), true};
-    case Property::kSessionExpiry:
-      return {Kind::kU32, lists({kConnect, kConnack, kDisconnect})};
-    case Property::kAssignedClientId:
-      return {Kind::kText, lists({kConnack})};
-    case Property::kServerKeepAlive:
-      return {Kind::kU16, lists({kConnack})};
-    case Property::kAuthMethod:
-      return {Kind::kText, lists({kConnect, kConnack, kAuth})};
-    case Property::kAuthData:
-      return {Kind::kBinary, lists({kConnect, kConnack, kAuth})};
-    case Property::kRequestProblemInfo:
-      return {Kind::kBool, lists({kConnect})};
-    case Property::kWillDelay:
-      return {Kind::kU32, lists({}, true)};
-    case Property::kRequestResponseInfo:
-      return {Kind::kBool, lists({kConnect})};
-    case Property::kResponseInfo:
-      return {Kind::kText, lists({kConnack})};
-    case Property::kServerReference:
-      return {Kind::kText, lists({kConnack, kDisconnect})};
-    case Property::kReasonString:
-      return {Kind::kText, kReasonStringLists};
-    case Property::kReceiveMaximum:
-      return {Kind::kU16, lists({kConnect, kConnack}), true};
-    case Property::kTopicAliasMaximum:
-      return {Kind::kU16, lists({kConnect, kConnack})};
-    case Property::kTopicAlias:
-      return {Kind::kU16, lists({kPublish}), true};
-    case Property::kMaximumQos:
-      return {Kind::kBool, lists({kConnack})};
-    case Property::kRetainAvailable:
-      return {Kind::kBool, lists({kConnack})};
-    case Property::kUserProperty:
-      return {Kind::kPair, kAll};
-    case Property::kMaximumPacketSize:
-      return {Kind::kU32, lists({kConnect, kConnack}), true};
-    case Property::kWildcardAvailable:
-      return {Kind::kBool, lists({kConnack})};
-    case Property::kSubscriptionIdAvailable:
-      return {Kind::kBool, lists({kConnack})};
-    case Property::kSharedAvailable:
-      return {Kind::kBool, lists({kConnack})};
-  }
-  return {};
-}
+constexpr std::pair<Property, Rule> kTable[] = {
+    {Property::kPayloadFormat, {Kind::kBool, lists({kPublish}, true)}},
+    {Property::kMessageExpiry, {Kind::kU32, lists({kPublish}, true)}},
+    {Property::kContentType, {Kind::kText, lists({kPublish}, true)}},
+    {Property::kResponseTopic, {Kind::kText, lists({kPublish}, true)}},
+    {Property::kCorrelationData, {Kind::kBinary, lists({kPublish}, true)}},
+    {Property::kSubscriptionId, {Kind::kVarint, lists({kPublish, kSubscribe}), true}},
+    {Property::kSessionExpiry, {Kind::kU32, lists({kConnect, kConnack, kDisconnect})}},
+    {Property::kAssignedClientId, {Kind::kText, lists({kConnack})}},
+    {Property::kServerKeepAlive, {Kind::kU16, lists({kConnack})}},
+    {Property::kAuthMethod, {Kind::kText, lists({kConnect, kConnack, kAuth})}},
+    {Property::kAuthData, {Kind::kBinary, lists({kConnect, kConnack, kAuth})}},
+    {Property::kRequestProblemInfo, {Kind::kBool, lists({kConnect})}},
+    {Property::kWillDelay, {Kind::kU32, lists({}, true)}},
+    {Property::kRequestResponseInfo, {Kind::kBool, lists({kConnect})}},
+    {Property::kResponseInfo, {Kind::kText, lists({kConnack})}},
+    {Property::kServerReference, {Kind::kText, lists({kConnack, kDisconnect})}},
+    {Property::kReasonString, {Kind::kText, kReasonStringLists}},
+    {Property::kReceiveMaximum, {Kind::kU16, lists({kConnect, kConnack}), true}},
+    {Property::kTopicAliasMaximum, {Kind::kU16, lists({kConnect, kConnack})}},
+    {Property::kTopicAlias, {Kind::kU16, lists({kPublish}), true}},
+    {Property::kMaximumQos, {Kind::kBool, lists({kConnack})}},
+    {Property::kRetainAvailable, {Kind::kBool, lists({kConnack})}},
+    {Property::kUserProperty, {Kind::kPair, kAll}},
+    {Property::kMaximumPacketSize, {Kind::kU32, lists({kConnect, kConnack}), true}},
+    {Property::kWildcardAvailable, {Kind::kBool, lists({kConnack})}},
+    {Property::kSubscriptionIdAvailable, {Kind::kBool, lists({kConnack})}},
+    {Property::kSharedAvailable, {Kind::kBool, lists({kConnack})}},
+};
 
 constexpr std::array<Rule, kPropertyIdMax + 1> kRules = [] {
   std::array<Rule, kPropertyIdMax + 1> rules{};
-  for (uint8_t id = 0; id <= kPropertyIdMax; ++id) rules[id] = rule_of(static_cast<Property>(id));
+  for (const auto& [property, rule] : kTable) rules[static_cast<size_t>(property)] = rule;
   return rules;
 }();
 
