@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "delivery/stream_delivery.h"
@@ -86,6 +87,9 @@ struct Worker::Impl {
   void run();
   bool run_once(std::unique_lock<std::mutex>& lock);
   void sync_streams(std::unique_lock<std::mutex>& lock);
+  void wake_failing(Timestamp now);
+  void sync_tasks(const state::Snapshot& snapshot, Timestamp now, std::vector<std::string>& creating,
+                  std::vector<Stream>& removable);
   Status activate(const std::vector<std::string>& names);
   Status remove(const Stream& stream);
   Status sweep_orphans();
@@ -107,6 +111,7 @@ struct Worker::Impl {
   // Everything below is under signal->mutex.
   std::map<std::string, Task> tasks;                     // by stream id
   std::set<std::pair<Timestamp, std::string>> schedule;  // of the tasks that are not busy
+  state::SnapshotPtr synced;  // what the tasks were last brought in line with; null: to be done again
   bool syncing = false;
   Timestamp sync_again = kNever;  // after the log or the store refused
   Timestamp published;
@@ -185,52 +190,39 @@ void Worker::Impl::step(const std::string& id, std::unique_lock<std::mutex>& loc
   task.woken = false;
   set_due(id, task, due);
   if (task.deleting) {
+    synced.reset();
     signal->streams_changed = true;
     signal->changed.notify_one();
   }
 }
 
+// A change of control state may be what a refused delivery waits for.
+void Worker::Impl::wake_failing(Timestamp now) {
+  for (auto& [id, task] : tasks) {
+    if (task.busy) {
+      task.woken = true;  // it may work with the state before the change
+    } else if (!task.last_error.empty()) {
+      set_due(id, task, std::min(task.due, now));
+    }
+  }
+}
+
 // Brings the tasks in line with the table of streams: new ones start, deleted ones go.
 void Worker::Impl::sync_streams(std::unique_lock<std::mutex>& lock) {
-  syncing = true;
   signal->streams_changed = false;
   sync_again = kNever;
-  const state::SnapshotPtr snapshot = store.snapshot();
+  const Timestamp now = clock.now();
+  const state::SnapshotPtr before = std::exchange(synced, store.snapshot());
+  const state::SnapshotPtr snapshot = synced;
+  // Tables that did not change are shared between snapshots.
+  if (before && &before->get(tables.streams) == &snapshot->get(tables.streams)) {
+    wake_failing(now);
+    return;
+  }
+  syncing = true;
   std::vector<std::string> creating;
   std::vector<Stream> removable;
-  std::set<std::string> live;
-  const Timestamp now = clock.now();
-  snapshot->get(tables.streams).visit_from({}, [&](const auto& entry) {
-    const Stream& stream = *entry.value;
-    live.insert(stream.id);
-    if (stream.status == StreamStatus::kCreating) creating.push_back(stream.name);
-    if (stream.status == StreamStatus::kDeleting) {
-      const auto it = tasks.find(stream.id);
-      if (it == tasks.end() || !it->second.busy) {
-        removable.push_back(stream);
-      } else {
-        it->second.deleting = true;
-      }
-      return true;
-    }
-    const auto [it, fresh] = tasks.try_emplace(stream.id);
-    if (fresh) {
-      it->second.name = stream.name;
-      it->second.delivery = std::make_unique<StreamDelivery>(context, stream.id);
-    }
-    // A change of control state may be what a refused delivery waits for, and a new interval may be shorter.
-    if (!it->second.busy) set_due(stream.id, it->second, std::min(it->second.due, now));
-    return true;
-  });
-  for (const Stream& stream : removable) live.erase(stream.id);
-  for (auto it = tasks.begin(); it != tasks.end();) {
-    if (it->second.busy || live.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    schedule.erase({it->second.due, it->first});
-    it = tasks.erase(it);
-  }
+  sync_tasks(*snapshot, now, creating, removable);
   lock.unlock();
   Status done = creating.empty() ? Status() : activate(creating);
   for (const Stream& stream : removable) {
@@ -239,8 +231,50 @@ void Worker::Impl::sync_streams(std::unique_lock<std::mutex>& lock) {
   if (auto swept = sweep_orphans(); !swept) done = swept;
   if (!done) logger.error("delivery_streams_not_changed", {{"reason", done.error().message}});
   lock.lock();
-  if (!done) sync_again = now + kSyncRetry;
+  if (!done) {
+    synced.reset();
+    sync_again = now + kSyncRetry;
+  }
   syncing = false;
+}
+
+void Worker::Impl::sync_tasks(const state::Snapshot& snapshot, Timestamp now,
+                              std::vector<std::string>& creating, std::vector<Stream>& removable) {
+  std::set<std::string> live;
+  snapshot.get(tables.streams).visit_from({}, [&](const auto& entry) {
+    const Stream& stream = *entry.value;
+    const auto found = tasks.find(stream.id);
+    if (stream.status == StreamStatus::kDeleting) {
+      if (found != tasks.end() && found->second.busy) {
+        found->second.deleting = true;
+      } else {
+        removable.push_back(stream);
+      }
+      return true;
+    }
+    live.insert(stream.id);
+    if (stream.status == StreamStatus::kCreating) creating.push_back(stream.name);
+    Task& task = found != tasks.end() ? found->second : tasks[stream.id];
+    if (!task.delivery) {
+      task.name = stream.name;
+      task.delivery = std::make_unique<StreamDelivery>(context, stream.id);
+    }
+    // The interval may be shorter now.
+    if (task.busy) {
+      task.woken = true;
+    } else {
+      set_due(stream.id, task, std::min(task.due, now));
+    }
+    return true;
+  });
+  for (auto it = tasks.begin(); it != tasks.end();) {
+    if (it->second.busy || live.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    schedule.erase({it->second.due, it->first});
+    it = tasks.erase(it);
+  }
 }
 
 Status Worker::Impl::activate(const std::vector<std::string>& names) {

@@ -94,6 +94,8 @@ rocksdb::DBOptions database_options(rocksdb::Env* env, fleetward::Logger& logger
   options.create_missing_column_families = true;
   options.max_background_jobs = 2;
   options.max_total_wal_size = size_t{256} << 20;
+  options.db_write_buffer_size = size_t{128} << 20;  // of all three families
+  options.max_open_files = 256;                      // connections need descriptors too
   options.info_log_level = rocksdb::WARN_LEVEL;
   // When to try again is decided by Storage::recover, so that trouble() tells the truth.
   options.max_bgerror_resume_count = 0;
