@@ -157,7 +157,10 @@ asio::awaitable<void> Server::Impl::accept_loop(std::shared_ptr<tcp::acceptor> a
 }
 
 void Server::Impl::stop(Duration grace) {
-  if (stopping.exchange(true) && threads.empty()) return;
+  {
+    const std::lock_guard lock(adopting);  // nobody is inside adopt() from here on
+    if (stopping.exchange(true) && threads.empty()) return;
+  }
   for (const auto& acceptor : acceptors) {
     asio::post(acceptor->get_executor(), [acceptor] {
       error_code ignored;
@@ -185,7 +188,8 @@ void Server::Impl::stop(Duration grace) {
   io->stop();
   for (std::thread& thread : threads) thread.join();
   threads.clear();
-  io.reset();  // what is left of coroutines goes while we are whole
+  acceptors.clear();  // before their context
+  io.reset();         // what is left of coroutines goes while we are whole
 }
 
 Server::Server(ServerOptions options, std::shared_ptr<Handler> handler, Logger& logger, Metrics& metrics)
@@ -222,6 +226,11 @@ Result<std::string> Server::listen(const std::string& address, const TlsFiles* t
 
 void Server::adopt(int socket_descriptor, const std::string& peer_address, std::string prefix,
                    const TlsFiles* tls) {
+  const std::lock_guard lock(impl_->adopting);
+  if (impl_->stopping) {
+    ::close(socket_descriptor);
+    return;
+  }
   std::shared_ptr<asio::ssl::context> context;
   if (tls != nullptr) {
     auto made = impl_->context_of(*tls);

@@ -42,7 +42,7 @@ class Server {
   Result<std::string> listen(const std::string& address, const TlsFiles* tls = nullptr);
   // Takes over an accepted, connected TCP socket on which nothing was read yet (the ALPN listener hands over
   // those that are not MQTT). `prefix` holds bytes read already; with `tls` the server performs the TLS
-  // handshake itself.
+  // handshake itself. Any thread; after stop() the socket is closed.
   void adopt(int socket_descriptor, const std::string& peer_address, std::string prefix, const TlsFiles* tls);
   // Refuses new work, finishes what is in flight (at most `grace`), then returns.
   void stop(Duration grace);

@@ -55,7 +55,8 @@ struct Server::Impl {
   std::atomic<bool> stopping{false};
   std::atomic<size_t> waiting{0};
 
-  std::mutex mutex;  // guards what follows
+  std::mutex adopting;  // held inside adopt(): stop() ends what adopt() uses
+  std::mutex mutex;     // guards what follows
   std::condition_variable changed;
   std::map<Connection*, std::weak_ptr<Connection>> connections;
   std::map<std::string, std::shared_ptr<asio::ssl::context>> contexts;  // by certificate path
