@@ -14,7 +14,7 @@ namespace fleetward::lake {
 struct LocalStoreOptions {
   std::string directory;  // created if absent
   StoreLimits limits;
-  // Bodies up to this size live in the index itself: one sync instead of three. Measured: docs/decisions.
+  // Bodies up to this size live in the index itself: one sync instead of three (docs/decisions/070).
   size_t inline_bytes_max = 32 * 1024;
   // Room left on the disk below which no body is taken.
   uint64_t free_bytes_min = uint64_t{64} << 20;

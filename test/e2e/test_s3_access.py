@@ -1,4 +1,5 @@
 """Who may do what in the lake: identity policies, bucket policies, anonymous readers; and what a crash leaves."""
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -101,7 +102,6 @@ def test_objects_survive_kill_9_and_nothing_else_does(new_server):
     upload = s3.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
     part = s3.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=1, Body=b"p" * 200_000)
     # A body of which only the beginning arrives before the process dies.
-    import http.client
     url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "half"})
     connection = http.client.HTTPConnection(server.api_url.removeprefix("http://"))
     connection.putrequest("PUT", url.removeprefix(server.api_url))
