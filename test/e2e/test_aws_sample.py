@@ -146,7 +146,7 @@ class Publisher:
     def __init__(self, server, made):
         self.topic = f"$aws/things/{THING}/defender/metrics/json"
         self.connection = mqtt_connection_builder.mtls_from_path(
-            endpoint=made["endpoint"], port=server.alpn_port, cert_filepath=str(made["files"]["certificate-pem"]),
+            endpoint=made["endpoint"], port=server.mqtts_port, cert_filepath=str(made["files"]["certificate-pem"]),
             pri_key_filepath=str(made["files"]["private-key"]), ca_filepath=server.ca, client_id=THING,
             clean_session=False, keep_alive_secs=6)
         self.connection.connect().result(20)
