@@ -43,7 +43,8 @@ def health(server):
 
 
 def test_a_full_disk_stops_acknowledgements_and_recovers(small_disk):
-    server = fleetward.Server(small_disk, config=fleetward.DEFAULT_CONFIG + "[lake]\nfree_bytes_min = \"1MiB\"\n").start()
+    config = fleetward.DEFAULT_CONFIG + '[lake]\nfree_bytes_min = "1MiB"\n[delivery]\nretry_max = "1s"\n'
+    server = fleetward.Server(small_disk, config=config).start()
     try:
         bucket = lake.bucket(server)
         lake.stream(server, "full", bucket)
