@@ -234,8 +234,8 @@ void Shard::handle(PublishMail& mail) {
 
 void Shard::handle(SnapshotMail& mail) {
   if (mail.snapshot->version() <= snapshot_->version()) return;
+  if (!context_.dependencies.authorizer.same_certificates(*mail.snapshot, *snapshot_)) sweep_due_ = true;
   snapshot_ = std::move(mail.snapshot);
-  sweep_due_ = true;
 }
 
 void Shard::handle(CallMail& mail) {

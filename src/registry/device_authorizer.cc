@@ -86,6 +86,11 @@ DeviceStatus DeviceAuthorizer::find_device(const state::Snapshot& snapshot,
   return found->status == CertificateStatus::kActive ? DeviceStatus::kActive : DeviceStatus::kNotActive;
 }
 
+bool DeviceAuthorizer::same_certificates(const state::Snapshot& a, const state::Snapshot& b) const {
+  // Snapshots share the tables that a change did not touch.
+  return &a.get(tables_.certificates) == &b.get(tables_.certificates);
+}
+
 ConnectionPolicy DeviceAuthorizer::gather(const state::Snapshot& snapshot,
                                           const DeviceConnection& connection) const {
   ConnectionPolicy out;

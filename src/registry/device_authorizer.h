@@ -81,6 +81,9 @@ class DeviceAuthorizer {
   // kActive only for status ACTIVE. A certificate whose validity is over is the TLS layer's to refuse.
   DeviceStatus find_device(const state::Snapshot& snapshot, std::string_view certificate_id) const;
 
+  // No certificate differs between the two: cheap, for those who hold connections.
+  bool same_certificates(const state::Snapshot& a, const state::Snapshot& b) const;
+
   // Never null; with an inactive or unknown certificate it allows nothing.
   ConnectionPolicyPtr compile(const state::Snapshot& snapshot, const DeviceConnection& connection) const;
 
