@@ -76,7 +76,7 @@ void Broker::Impl::publish(MessagePtr message, std::function<void(Status)> done)
 bool Broker::Impl::post(MessagePtr& message, std::function<void(Status)>& done) {
   const size_t weight = sizeof(Mail) + message->payload.size() + message->topic.size();
   Shard& shard = *context.shards[context.owner_of(message->topic)];
-  return shard.mailbox().try_post(PublishMail{message, done}, weight);
+  return shard.inbox().try_post(PublishMail{message, done}, weight);
 }
 
 Broker::Broker(const Options& options, const Dependencies& dependencies)

@@ -10,23 +10,49 @@ CommitGate::CommitGate(log::Log& log, size_t gathering_bytes_max, Duration retry
       stats_(stats),
       report_(std::move(report)) {}
 
+void CommitGate::seal() {
+  sealed_marks_ += marks_of(gathering_.batch);
+  sealed_bytes_ += gathering_.batch.bytes();
+  sealed_.push_back(std::move(gathering_));
+  gathering_ = Gathered{};
+  ++cuts_;
+}
+
+void CommitGate::roll() {
+  if (gathering_.batch.bytes() >= kBatchBytes) seal();
+}
+
+void CommitGate::wait(const Waiter& waiter) {
+  // Batches are committed in order: the last one that holds anything stands for all before it.
+  std::vector<Waiter>& waiters =
+      gathering_.batch.empty() && !sealed_.empty() ? sealed_.back().waiters : gathering_.waiters;
+  if (!waiters.empty() && waiters.back().shard == waiter.shard && waiters.back().round == waiter.round) {
+    waiters.back().count += waiter.count;
+  } else {
+    waiters.push_back(waiter);
+  }
+  roll();
+}
+
 void CommitGate::submit(Timestamp now) {
   if (in_flight_) {
     if (!awaiting_ && now >= retry_at_) send();
     return;
   }
-  if (gathering_.empty()) return;
-  sent_ = std::move(gathering_);
-  gathering_ = log::Batch{};
-  sent_waiters_.swap(waiters_);
-  waiters_.clear();
+  if (sealed_.empty()) {
+    if (gathering_.batch.empty()) return;
+    seal();
+  }
+  sent_ = std::move(sealed_.front());
+  sealed_.pop_front();
+  sealed_bytes_ -= sent_.batch.bytes();
   in_flight_ = true;
   send();
 }
 
 void CommitGate::send() {
   awaiting_ = true;
-  log_.submit(sent_, [report = report_](const log::Committed& committed) {
+  log_.submit(sent_.batch, [report = report_](const log::Committed& committed) {
     if (committed) {
       report({});
     } else {
@@ -46,9 +72,9 @@ std::vector<Waiter> CommitGate::on_result(const Status& result, Timestamp now) {
   stats_.commits.add();
   trouble_.clear();
   in_flight_ = false;
-  sent_ = log::Batch{};
   std::vector<Waiter> out;
-  out.swap(sent_waiters_);
+  out.swap(sent_.waiters);
+  sent_ = Gathered{};
   return out;
 }
 

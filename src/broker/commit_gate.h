@@ -23,33 +23,32 @@ struct Waiter {
   uint32_t count = 1;  // how many times it waits
 };
 
-// One shard's way to the log: while one batch is being synced, the next one gathers (so there is at most one
+// One shard's way to the log: while one batch is being synced, the next ones gather (so there is at most one
 // in flight per shard, and the order of the shard's changes is kept even when the log refuses one and it is
 // tried again). A batch that the log refused is kept and tried again until it passes; what waits for it
 // waits.
 class CommitGate {
  public:
+  // The log takes batches up to a size of its own: what gathers is cut into batches of about this size.
+  static constexpr size_t kBatchBytes = 4 << 20;
+
   // `report` brings the log's answer back to the shard's thread, where on_result() is called with it.
   CommitGate(log::Log& log, size_t gathering_bytes_max, Duration retry_interval, ShardStats& stats,
              std::function<void(Status)> report);
 
-  // What joins the next commit.
-  log::Batch& batch() { return gathering_; }
+  // What joins the next commit. The reference holds until the next call of roll(), wait() or submit().
+  log::Batch& batch() { return gathering_.batch; }
   // Changes when something joined: compare before and after.
-  size_t mark() const {
-    return gathering_.appends.size() + gathering_.changes.size() + gathering_.commits.size() +
-           gathering_.truncations.size();
-  }
-  // The gathering batch carries something that `waiter` waits for.
-  void wait(const Waiter& waiter) {
-    if (!waiters_.empty() && waiters_.back().shard == waiter.shard && waiters_.back().round == waiter.round) {
-      waiters_.back().count += waiter.count;
-    } else {
-      waiters_.push_back(waiter);
-    }
-  }
+  size_t mark() const { return sealed_marks_ + marks_of(gathering_.batch); }
+  // Cuts what gathered if it is large enough. At any time: who calls wait() later waits for all that joined
+  // before.
+  void roll();
+  // `waiter` waits for everything that joined so far. At least one thing has since the last submit().
+  void wait(const Waiter& waiter);
+  // Batches cut so far: a round that waits for the present one has to wait again when this has changed.
+  uint64_t cuts() const { return cuts_; }
 
-  // Once per wake-up of the shard: submits what gathered unless a batch is in flight.
+  // Once per wake-up of the shard: submits the oldest batch unless one is in flight.
   void submit(Timestamp now);
   // The waiters whose records are durable now.
   std::vector<Waiter> on_result(const Status& result, Timestamp now);
@@ -57,11 +56,19 @@ class CommitGate {
   // The last attempt failed: why; else empty.
   const std::string& trouble() const { return trouble_; }
   // Nothing more should be taken in.
-  bool full() const { return gathering_.bytes() >= gathering_bytes_max_; }
+  bool full() const { return sealed_bytes_ + gathering_.batch.bytes() >= gathering_bytes_max_; }
   // Everything is durable.
-  bool idle() const { return !in_flight_ && gathering_.empty(); }
+  bool idle() const { return !in_flight_ && sealed_.empty() && gathering_.batch.empty(); }
 
  private:
+  struct Gathered {
+    log::Batch batch;
+    std::vector<Waiter> waiters;
+  };
+  static size_t marks_of(const log::Batch& batch) {
+    return batch.appends.size() + batch.changes.size() + batch.commits.size() + batch.truncations.size();
+  }
+  void seal();
   void send();
 
   log::Log& log_;
@@ -70,12 +77,13 @@ class CommitGate {
   ShardStats& stats_;
   const std::function<void(Status)> report_;
 
-  log::Batch gathering_;
-  std::vector<Waiter> waiters_;
+  Gathered gathering_;
+  std::deque<Gathered> sealed_;  // older than gathering_, in order
+  size_t sealed_bytes_ = 0, sealed_marks_ = 0;
+  uint64_t cuts_ = 0;
   bool in_flight_ = false;
   bool awaiting_ = false;  // in flight and handed to the log (else waiting for retry_at_)
-  log::Batch sent_;        // a copy, for another attempt
-  std::vector<Waiter> sent_waiters_;
+  Gathered sent_;          // a copy, for another attempt
   Timestamp retry_at_;
   std::string trouble_;
 };

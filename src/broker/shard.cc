@@ -35,6 +35,7 @@ Shard::Shard(ShardContext& context, uint32_t index)
       index_(index),
       logger_(context.dependencies.logger),
       mailbox_(context.options.mailbox_bytes_max, [this] { loop_.wake(); }),
+      inbox_(context.options.mailbox_bytes_max, [this] { loop_.wake(); }),
       now_(context.dependencies.clock.now()),
       read_buffer_(kReadBufferBytes),
       plain_properties_{{plain(0, false), plain(0, true)}, {plain(1, false), plain(1, true)}},
@@ -116,9 +117,10 @@ void Shard::run() {
     const Duration wait = !work ? std::clamp(next_tick_ - now_, Duration{0}, kTick) : Duration{0};
     wake_up(wait);
   }
-  // What callers wait for (run_here) is answered even at the end.
+  // What callers wait for (run_here, PublishMail) is answered even at the end.
   absorb_mail();
   handle_mail();
+  take_inbox();
 }
 
 void Shard::step(Duration wait) {
@@ -131,6 +133,7 @@ void Shard::wake_up(Duration wait) {
   loop_.dispatch();
   absorb_mail();
   handle_mail();
+  take_inbox();
   if (now_ >= next_tick_) tick();
   if (stopping_.load(std::memory_order_relaxed)) say_goodbye();
   finish_round();
@@ -166,6 +169,17 @@ void Shard::handle_mail() {
   if (absorbed_.empty()) absorbed_.swap(mails);  // keeps the memory
 }
 
+// Work from other shards waits while this one has more than enough: its box fills, and they stop reading.
+void Shard::take_inbox() {
+  if (gate_.full() || !inbox_.maybe_has_mail()) return;
+  std::vector<Mail> mails;
+  inbox_.take(mails);
+  stats_.mail_in.add(mails.size());
+  for (Mail& mail : mails) {
+    std::visit([this](auto& m) { handle(m); }, mail);
+  }
+}
+
 // A publish that follows a SUBACK in time must find the subscription, also when another shard made it: its
 // InterestChange was posted before the SUBACK was sent, so it is in the mailbox by the time the publish has
 // arrived here.
@@ -189,7 +203,7 @@ void Shard::handle(CommitMail& mail) {
     if (waiter.shard == index_) {
       rounds_.arrived(waiter.round, waiter.count);
     } else {
-      post_later(waiter.shard, DurableMail{waiter.round, waiter.count}, sizeof(Mail));
+      context_.shards[waiter.shard]->mailbox().post_always(DurableMail{waiter.round, waiter.count});
     }
   }
   const bool is_troubled = !gate_.trouble().empty();
@@ -253,7 +267,7 @@ void Shard::flush_outboxes() {
   for (size_t i = 0; i < outboxes_.size(); ++i) {
     Outbox& outbox = outboxes_[i];
     if (outbox.mail.empty()) continue;
-    if (context_.shards[i]->mailbox().post(outbox.mail, outbox.weight, [this] { loop_.wake(); })) {
+    if (context_.shards[i]->inbox().post(outbox.mail, outbox.weight, [this] { loop_.wake(); })) {
       outbox.weight = 0;
     } else {
       blocked = true;
@@ -291,8 +305,9 @@ void Shard::resume_paused() {
 
 void Shard::wait_for_commit() {
   Rounds::Round& round = rounds_.current();
-  if (round_waits_here_) return;
+  if (round_waits_here_ && round_cuts_ == gate_.cuts()) return;
   round_waits_here_ = true;
+  round_cuts_ = gate_.cuts();
   ++round.waits;
   gate_.wait({index_, round.id});
 }
@@ -434,7 +449,7 @@ void Shard::say_goodbye() {
     return entry.second->stage() == Connection::Stage::kClosing && entry.second->outbound_bytes() == 0;
   });
   const bool quiet = sent && rounds_.empty() && gate_.idle() && absorbed_.empty() && internal_.empty() &&
-                     !mailbox_.maybe_has_mail();
+                     !mailbox_.maybe_has_mail() && !inbox_.maybe_has_mail();
   if (quiet && !drained_.load()) {
     if (auto deltas = observations_.collect(now_, false); !deltas.empty()) {
       context_.dependencies.observations.on_observations(std::move(deltas));

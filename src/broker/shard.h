@@ -62,6 +62,7 @@ class Shard {
   void start();
   // Any thread.
   ShardMailbox& mailbox() { return mailbox_; }
+  ShardMailbox& inbox() { return inbox_; }
   const ShardStats& stats() const { return stats_; }
   // Stops in two steps, because shards wait for each other: no more clients, until drained() everywhere; then
   // the end of the loop, after which join() returns.
@@ -138,6 +139,7 @@ class Shard {
   void wake_up(Duration wait);
   void absorb_mail();
   void handle_mail();
+  void take_inbox();
   void handle(RouteMail& mail);
   void handle(InterestChange& mail);
   void handle(RetainMail& mail);
@@ -219,7 +221,7 @@ class Shard {
   Logger& logger_;
   ShardStats stats_;
   EventLoop loop_;
-  ShardMailbox mailbox_;
+  ShardMailbox mailbox_, inbox_;
   Timestamp now_;
 
   std::vector<char> read_buffer_;
@@ -239,7 +241,8 @@ class Shard {
   Observations observations_;
   CommitGate gate_;
   Rounds rounds_;
-  bool round_waits_here_ = false;  // the open round waits for the gathering batch
+  bool round_waits_here_ = false;  // the open round waits for the gathering batch ...
+  uint64_t round_cuts_ = 0;        // ... when it was the one after this many cuts
 
   std::vector<Outbox> outboxes_;
   bool outbox_blocked_ = false;

@@ -200,7 +200,7 @@ void Shard::handle(RouteMail& mail) {
   if (gate_.mark() != mark) {
     gate_.wait(mail.waiter);
   } else {
-    post_later(mail.waiter.shard, DurableMail{mail.waiter.round, 1}, sizeof(Mail));
+    context_.shards[mail.waiter.shard]->mailbox().post_always(DurableMail{mail.waiter.round, 1});
   }
 }
 
@@ -328,6 +328,7 @@ bool Shard::enqueue(ClientSession& session, Outgoing outgoing) {
   if (session.persistent) {
     outgoing.stored = true;
     session_store::put_message(gate_.batch(), session.client_id, outgoing);
+    gate_.roll();  // many sessions may want one large message
   }
   session.queue_bytes += weight;
   queued_bytes_ += weight;

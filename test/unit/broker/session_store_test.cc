@@ -158,6 +158,41 @@ TEST(CommitGate, gathers_while_one_is_in_flight_and_tries_again) {
   EXPECT_TRUE(gate.trouble().empty());
 }
 
+// However much one wake-up makes durable, no batch is larger than the log takes, and who waits, waits for all
+// of it.
+TEST(CommitGate, cuts_large_batches_and_waiters_wait_for_the_last) {
+  log::MemoryLog log;
+  ShardStats stats;
+  int results = 0;
+  CommitGate gate(log, size_t{64} << 20, Duration{500}, stats,
+                  [&](const Status& result) { results += result ? 1 : 0; });
+  const size_t before = gate.mark();
+  for (int i = 0; i < 30; ++i) {
+    gate.batch().put("key" + std::to_string(i), std::string(1 << 20, 'x'));
+    gate.roll();
+  }
+  EXPECT_EQ(gate.mark() - before, 30U);
+  gate.wait({0, 1});
+  std::vector<Waiter> waiters;
+  int commits = 0;
+  while (!gate.idle()) {
+    gate.submit({1});
+    ASSERT_EQ(results, ++commits);
+    ASSERT_TRUE(waiters.empty()) << "the last batch's";
+    waiters = gate.on_result({}, {1});
+  }
+  EXPECT_EQ(waiters.size(), 1U);
+  EXPECT_GE(commits, 7);
+
+  // Cut exactly after the last thing: the waiter goes with it, not with nothing.
+  gate.batch().put("big", std::string(CommitGate::kBatchBytes, 'x'));
+  gate.roll();
+  gate.wait({0, 2});
+  gate.submit({1});
+  EXPECT_EQ(gate.on_result({}, {1}).size(), 1U);
+  EXPECT_TRUE(gate.idle());
+}
+
 TEST(Rounds, end_in_order) {
   Rounds rounds;
   Rounds::Round out;
