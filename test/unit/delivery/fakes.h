@@ -92,25 +92,9 @@ inline std::string gunzip(const std::string& bytes) {
 class FakeSink final : public lake::Sink {
  public:
   Status put(const Object& object) override {
-    const std::lock_guard lock(mutex_);
-    ++attempts;
-    if (!refusal.message.empty()) return fail(refusal);
-    const auto store = [&] {
-      const auto [it, fresh] =
-          objects.try_emplace(object.bucket + "/" + object.key, std::string(object.bytes));
-      if (fresh) {
-        order.push_back(it->first);
-      } else {
-        EXPECT_EQ(it->second, object.bytes) << "stored again with other bytes: " << it->first;
-      }
-    };
-    if (crash == nullptr) {
-      store();
-    } else if (!crash->run(store)) {
-      return fail(ErrorCode::kUnavailable, "dead");
-    }
-    if (stored) stored();
-    return {};
+    const Status status = take(object);
+    if (status && stored) stored();  // without the lock: it may wait for one whose holder asks for content()
+    return status;
   }
   // All objects in the order of their first appearance, one after the other.
   std::string content() {
@@ -128,6 +112,27 @@ class FakeSink final : public lake::Sink {
   std::vector<std::string> order;
 
  private:
+  Status take(const Object& object) {
+    const std::lock_guard lock(mutex_);
+    ++attempts;
+    if (!refusal.message.empty()) return fail(refusal);
+    const auto store = [&] {
+      const auto [it, fresh] =
+          objects.try_emplace(object.bucket + "/" + object.key, std::string(object.bytes));
+      if (fresh) {
+        order.push_back(it->first);
+      } else {
+        EXPECT_EQ(it->second, object.bytes) << "stored again with other bytes: " << it->first;
+      }
+    };
+    if (crash == nullptr) {
+      store();
+    } else if (!crash->run(store)) {
+      return fail(ErrorCode::kUnavailable, "dead");
+    }
+    return {};
+  }
+
   std::mutex mutex_;
 };
 
