@@ -141,6 +141,7 @@ Result<std::unique_ptr<Server>> Server::start(Config config, DataDirectory data,
   if (auto ok = start_pipeline(p); !ok) return fail(ok.error());
   if (auto ok = start_api(p); !ok) return fail(ok.error());
   if (auto ok = open_listeners(p); !ok) return fail(ok.error());
+  if (auto ok = p.alerts->start(); !ok) return fail(ok.error());
   p.endpoints.ca = p.pki->authority_certificate_path;
   p.endpoints.region = p.config.account.region;
   p.endpoints.account = p.config.account.id;

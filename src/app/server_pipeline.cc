@@ -60,7 +60,7 @@ Status start_alerts(Server::Parts& p) {
         p.broker->publisher().publish(std::move(message), std::move(done));
       },
       p.clock, p.random, p.logger, p.metrics);
-  return p.alerts->start();
+  return {};  // started once the listeners' addresses are known, which its links name
 }
 
 void start_delivery(Server::Parts& p) {
