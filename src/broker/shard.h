@@ -49,8 +49,9 @@ struct ShardContext {
 
 // One event loop and everything it owns: listeners' sockets, connections, sessions of its client ids, their
 // subscriptions, one place in the log's queue. All members belong to the shard's thread but post() and what
-// says so. The parts: shard.cc (loop, mail, rounds), shard_connect.cc (from accept to the end of a
-// connection), shard_publish.cc (the life of a publish), shard_subscribe.cc.
+// says so. The parts: shard.cc (loop, mail, rounds), shard_connect.cc (from accept to CONNACK),
+// shard_session.cc (the end of a connection and what outlives it), shard_publish.cc (the life of a publish),
+// shard_subscribe.cc.
 class Shard {
  public:
   Shard(ShardContext& context, uint32_t index);
@@ -170,19 +171,21 @@ class Shard {
                       std::string_view text);
   ClientSession* open_session(Connection& connection, bool& present);
   void send_backlog(ClientSession& session);
-  void finish_end(Connection& connection, EndReason reason);
-  void release_session(Connection& connection, EndReason reason);
-  void fire_will(Connection& connection, ClientSession& session, EndReason reason);
-  void end_session(const std::string& client_id);
-  void set_session_timer(ClientSession& session);
   void check_connection(uint64_t id, Timestamp deadline, Timestamp& next);
-  void check_session(const std::string& client_id, Timestamp deadline, Timestamp& next);
-  void sweep_certificates();
   bool allowed(Connection& connection, registry::DeviceAction action, std::string_view name);
   void authorization_failed(Connection& connection, Refusal refusal, std::string_view what);
+  void sweep_certificates();
+
+  // shard_session.cc
+  void finish_end(Connection& connection, EndReason reason);
+  void release_session(Connection& connection, EndReason reason);
+  void fire_will(Connection& connection, ClientSession& session);
+  void end_session(const std::string& client_id);
+  void set_session_timer(ClientSession& session);
+  void check_session(const std::string& client_id, Timestamp deadline);
+  ClientSession* find_session(std::string_view client_id) const;
   void announce_presence(Connection& connection, ClientSession& session, bool connected, EndReason reason);
   void queue_internal(MessagePtr message);
-  ClientSession* find_session(std::string_view client_id) const;
 
   // shard_publish.cc
   struct PublishFault {

@@ -25,8 +25,8 @@ void Shard::on_disconnect(Connection& connection, const mqtt::Disconnect& discon
 }
 
 void Shard::on_protocol_error(Connection& connection, mqtt::ReasonCode reason, std::string_view text) {
-  refuse(connection, connection.live() ? Refusal::kProtocolError : Refusal::kConnectInvalid, text);
-  static_cast<void>(reason);
+  refuse(connection, connection.live() ? Refusal::kProtocolError : Refusal::kConnectInvalid,
+         std::string(text) + " (" + std::string(mqtt::to_string(reason)) + ")");
   end(connection, EndReason::kClientError);
 }
 
@@ -61,7 +61,7 @@ void Shard::release_session(Connection& connection, EndReason reason) {
   observed.changed = true;
   connection.observed = nullptr;
   connection.session = nullptr;
-  fire_will(connection, session, reason);
+  fire_will(connection, session);
   announce_presence(connection, session, false, reason);
   if (!session.persistent || session.expiry_s == 0) {
     end_session(session.client_id);
@@ -72,7 +72,7 @@ void Shard::release_session(Connection& connection, EndReason reason) {
   set_session_timer(session);
 }
 
-void Shard::fire_will(Connection& connection, ClientSession& session, EndReason /*reason*/) {
+void Shard::fire_will(Connection& connection, ClientSession& session) {
   if (!connection.will || stopping_.load(std::memory_order_relaxed)) return;
   auto will = std::make_shared<Message>(*connection.will);
   will->published = now_;
@@ -112,7 +112,7 @@ void Shard::set_session_timer(ClientSession& session) {
   session_timers_.add(session.client_id, at);
 }
 
-void Shard::check_session(const std::string& client_id, Timestamp deadline, Timestamp& next) {
+void Shard::check_session(const std::string& client_id, Timestamp deadline) {
   ClientSession* session = find_session(client_id);
   if (session == nullptr || session->timer_at != deadline) return;
   session->timer_at = {};
@@ -125,7 +125,6 @@ void Shard::check_session(const std::string& client_id, Timestamp deadline, Time
     end_session(client_id);
     return;
   }
-  static_cast<void>(next);
   set_session_timer(*session);
 }
 
