@@ -40,7 +40,7 @@ TEST(Access, a_registered_certificate_connects_and_does_what_its_policy_says) {
   eventually([&] { return h.sink.total("sensor").disconnects == 1; }, "the delta of the thing");
   EXPECT_TRUE(h.sink.total("sensor").registered);
   EXPECT_EQ(h.sink.total("sensor").authorization_failures, 3U);
-  EXPECT_EQ(h.sink.total("stranger").authorization_failures, 1U);
+  eventually([&] { return h.sink.total("stranger").authorization_failures == 1; }, "the other shard's delta");
   EXPECT_EQ(h.sink.total("stranger").connection_attempts, 1U);
 }
 
