@@ -61,7 +61,7 @@ struct CallMail {
 using Mail = std::variant<RouteMail, InterestChange, RetainMail, DurableMail, CommitMail, AdoptMail,
                           PublishMail, SnapshotMail, CallMail>;
 using ShardMailbox = Mailbox<Mail>;
-// A shard has two: `inbox` for work (RouteMail, RetainMail, AdoptMail, PublishMail), bounded, left alone
+// A shard has two: `inbox` for work (RouteMail, RetainMail, PublishMail), bounded, left alone
 // while the shard is full, so that those who send it work stop too; `mailbox` for what must always get
 // through, bounded by its causes (one CommitMail and few DurableMails for each commit, one InterestChange for
 // each change, ...).

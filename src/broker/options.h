@@ -52,9 +52,9 @@ struct Options {
   size_t queued_bytes_max = size_t{1} << 30;  // of all sessions together; as queue_bytes_max beyond it
   size_t observed_clients_max = 200'000;      // client ids with counters that wait for the next interval
   // Mail waiting for one shard, in bytes of topics and payloads. Beyond it the senders stop reading sockets.
-  size_t mailbox_bytes_max = 32 << 20;
+  size_t mailbox_bytes_max = 4 << 20;
   // Records that gather on one shard while the log syncs. Beyond it the shard stops reading sockets.
-  size_t log_batch_bytes_max = 16 << 20;
+  size_t log_batch_bytes_max = 8 << 20;
   Duration log_retry_interval{500};  // between attempts of a batch that the log refused
   size_t republish_hops_max = 8;     // a message made by a rule out of a message made by a rule ...
 

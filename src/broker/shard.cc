@@ -113,7 +113,8 @@ void Shard::run_here(const std::function<void()>& work) {
 
 void Shard::run() {
   while (!quit_.load(std::memory_order_relaxed)) {
-    const bool work = !internal_.empty() || !absorbed_.empty() || !ending_.empty() || !moving_.empty();
+    const bool work = !internal_.empty() || (!work_.empty() && !gate_.full()) || !absorbed_.empty() ||
+                      !ending_.empty() || !moving_.empty();
     const Duration wait = !work ? std::clamp(next_tick_ - now_, Duration{0}, kTick) : Duration{0};
     wake_up(wait);
   }
@@ -171,13 +172,16 @@ void Shard::handle_mail() {
 
 // Work from other shards waits while this one has more than enough: its box fills, and they stop reading.
 void Shard::take_inbox() {
-  if (gate_.full() || !inbox_.maybe_has_mail()) return;
-  std::vector<Mail> mails;
-  inbox_.take(mails);
-  stats_.mail_in.add(mails.size());
-  for (Mail& mail : mails) {
-    std::visit([this](auto& m) { handle(m); }, mail);
+  if (work_.empty() && inbox_.maybe_has_mail()) {
+    inbox_.take(work_);
+    work_next_ = 0;
+    stats_.mail_in.add(work_.size());
   }
+  // One message may be kept for many sessions: asked before each, not once.
+  while (work_next_ < work_.size() && !gate_.full()) {
+    std::visit([this](auto& m) { handle(m); }, work_[work_next_++]);
+  }
+  if (work_next_ == work_.size()) work_.clear();
 }
 
 // A publish that follows a SUBACK in time must find the subscription, also when another shard made it: its
@@ -280,6 +284,7 @@ void Shard::flush_outboxes() {
 }
 
 bool Shard::must_pause(const Connection& connection) const {
+  if (!connection.live()) return false;  // who connects is not who floods
   if (outbox_blocked_ || gate_.full()) return true;
   return !gate_.trouble().empty() && const_cast<Connection&>(connection).protocol().unacknowledged() > 0;
 }
@@ -448,7 +453,7 @@ void Shard::say_goodbye() {
     return entry.second->stage() == Connection::Stage::kClosing && entry.second->outbound_bytes() == 0;
   });
   const bool quiet = sent && rounds_.empty() && gate_.idle() && absorbed_.empty() && internal_.empty() &&
-                     !mailbox_.maybe_has_mail() && !inbox_.maybe_has_mail();
+                     !mailbox_.maybe_has_mail() && work_.empty() && !inbox_.maybe_has_mail();
   if (quiet && !drained_.load()) {
     if (auto deltas = observations_.collect(now_, false); !deltas.empty()) {
       context_.dependencies.observations.on_observations(std::move(deltas));

@@ -250,6 +250,8 @@ class Shard {
   std::vector<Outbox> outboxes_;
   bool outbox_blocked_ = false;
   std::vector<Mail> incoming_, absorbed_;
+  std::vector<Mail> work_;  // of the inbox; from work_next_ on not handled yet
+  size_t work_next_ = 0;
   std::vector<std::pair<MessagePtr, std::string>> internal_;  // to publish, with the client id of a will
   std::vector<Connection*> dirty_, ending_, moving_;
   std::vector<uint64_t> paused_;

@@ -201,8 +201,8 @@ void Shard::move_pending() {
     connection->dirty = false;
     stats_.connections.subtract();
     connection->detach();
-    post_later(context_.owner_of(connection->request.client_id), AdoptMail{std::move(owned)},
-               options_.packet_bytes_max);
+    context_.shards[context_.owner_of(connection->request.client_id)]->mailbox().post_always(
+        AdoptMail{std::move(owned)});
   }
 }
 
