@@ -2,25 +2,18 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "core/text.h"
+
 namespace fleetward::alerts {
 namespace {
 
 constexpr double kNumberMax = 1e9;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
 
 // '*' any run; linear in practice, quadratic at worst.
 bool wildcard_match(std::string_view pattern, std::string_view text) {
@@ -58,10 +51,9 @@ struct Cidr {
     out.bits = bits_max;
     if (slash == std::string_view::npos) return out;
     const std::string_view length = text.substr(slash + 1);
-    const auto [end, error] = std::from_chars(length.data(), length.data() + length.size(), out.bits);
-    if (error != std::errc() || end != length.data() + length.size() || out.bits < 0 || out.bits > bits_max) {
-      return std::nullopt;
-    }
+    const auto bits = parse_number<int>(length);
+    if (!bits || *bits < 0 || *bits > bits_max) return std::nullopt;
+    out.bits = *bits;
     return out;
   }
   bool contains(std::string_view text) const {
@@ -133,7 +125,7 @@ bool Condition::holds(const json::value& v) const {
     case Kind::kSuffix:
       return v.is_string() && text_of(v).ends_with(text);
     case Kind::kIgnoreCase:
-      return v.is_string() && lower(text_of(v)) == text;
+      return v.is_string() && to_lower(text_of(v)) == text;
     case Kind::kWildcard:
       return v.is_string() && wildcard_match(text, text_of(v));
     case Kind::kCidr:
@@ -288,7 +280,7 @@ Result<Condition> parse_operator(std::string_view name, const json::value& v) {
   const std::string text(text_of(v));
   if (name == "prefix") return Condition{.kind = Kind::kPrefix, .text = text};
   if (name == "suffix") return Condition{.kind = Kind::kSuffix, .text = text};
-  if (name == "equals-ignore-case") return Condition{.kind = Kind::kIgnoreCase, .text = lower(text)};
+  if (name == "equals-ignore-case") return Condition{.kind = Kind::kIgnoreCase, .text = to_lower(text)};
   if (name == "wildcard") {
     if (text.find("**") != std::string::npos) return refuse("\"wildcard\" cannot hold **");
     return Condition{.kind = Kind::kWildcard, .text = text};
@@ -406,9 +398,7 @@ json::object attributes_object(const json::object& message_attributes) {
       auto list = json::parse(text);
       if (list && list->is_array()) out[attribute.key()] = std::move(*list);
     } else if (base == "Number") {
-      double n = 0;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-      if (error == std::errc() && end == text.data() + text.size()) out[attribute.key()] = n;
+      if (const auto n = parse_number<double>(text)) out[attribute.key()] = *n;
     } else if (base == "String") {
       out[attribute.key()] = boost::json::string(text.data(), text.size());
     }

@@ -1,11 +1,11 @@
 #include "api/input.h"
 
-#include <charconv>
 #include <cmath>
 #include <deque>
 #include <set>
 
 #include "core/encoding.h"
+#include "core/text.h"
 
 namespace fleetward::api {
 namespace {
@@ -31,14 +31,6 @@ std::string shown(const json::value& v) {
     text = text.substr(0, end) + "...";
   }
   return "'" + text + "'";
-}
-
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number out{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
-  return out;
 }
 
 std::optional<int64_t> as_integer(const json::value& v, bool text_scalars) {

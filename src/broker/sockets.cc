@@ -2,12 +2,13 @@
 
 #include <arpa/inet.h>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <netinet/in.h>
 #include <string_view>
 
 #include <unistd.h>
+
+#include "core/text.h"
 
 namespace fleetward::broker {
 namespace {
@@ -27,22 +28,21 @@ Result<Parsed> parse(const std::string& text) {
   if (colon == std::string::npos) return bad();
   std::string host = text.substr(0, colon);
   const std::string_view port_text = std::string_view(text).substr(colon + 1);
-  uint16_t port = 0;
-  const auto [end, error] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
-  if (error != std::errc() || end != port_text.data() + port_text.size() || port_text.empty()) return bad();
+  const auto port = parse_number<uint16_t>(port_text);
+  if (!port) return bad();
   if (host == "localhost") host = "127.0.0.1";
   Parsed out;
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
     auto* v6 = reinterpret_cast<sockaddr_in6*>(&out.address);
     v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(port);
+    v6->sin6_port = htons(*port);
     if (::inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &v6->sin6_addr) != 1) return bad();
     out.size = sizeof *v6;
     return out;
   }
   auto* v4 = reinterpret_cast<sockaddr_in*>(&out.address);
   v4->sin_family = AF_INET;
-  v4->sin_port = htons(port);
+  v4->sin_port = htons(*port);
   if (::inet_pton(AF_INET, host.c_str(), &v4->sin_addr) != 1) return bad();
   out.size = sizeof *v4;
   return out;

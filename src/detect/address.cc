@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "core/text.h"
+
 namespace fleetward::detect {
 namespace {
 
@@ -65,9 +67,9 @@ bool IpAddress::parse(std::string_view text, IpAddress& out) {
 bool IpAddress::parse_endpoint(std::string_view text, IpAddress& address, uint16_t& port) {
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return false;
-  const char* const end = text.data() + text.size();
-  const auto [next, error] = std::from_chars(text.data() + colon + 1, end, port);
-  if (error != std::errc() || next != end || colon + 1 == text.size()) return false;
+  const auto number = parse_number<uint16_t>(text.substr(colon + 1));
+  if (!number) return false;
+  port = *number;
   std::string_view host = text.substr(0, colon);
   if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
     return parse_v6(host.substr(1, host.size() - 2), address);

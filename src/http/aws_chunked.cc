@@ -1,28 +1,17 @@
 #include "http/aws_chunked.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "core/encoding.h"
+#include "core/text.h"
 
 namespace fleetward::http {
 namespace sigv4 = identity::sigv4;
 
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
-std::string_view trim(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
+// Around the parts of a line.
+constexpr std::string_view kSpaces = " \t\r\n";
 
 }  // namespace
 
@@ -85,17 +74,17 @@ struct ChunkedDecoder::State {
 Status ChunkedDecoder::State::on_chunk_line() {
   const size_t semicolon = line.find(';');
   const std::string_view size_text = std::string_view(line).substr(0, semicolon);
-  uint64_t size = 0;
-  const auto [end, error] = std::from_chars(size_text.data(), size_text.data() + size_text.size(), size, 16);
-  if (size_text.empty() || error != std::errc() || end != size_text.data() + size_text.size()) {
+  const auto announced_size = parse_number<uint64_t>(size_text, 16);
+  if (!announced_size) {
     return refuse(ErrorCode::kMalformed, "the size of a chunk is not a hexadecimal number");
   }
+  const uint64_t size = *announced_size;
   chunk_signature.clear();
   if (is_signed) {
     constexpr std::string_view kName = ";chunk-signature=";
     const size_t at = line.find(kName);
     if (at == std::string::npos) return refuse(ErrorCode::kMalformed, "a chunk without a signature");
-    chunk_signature = trim(std::string_view(line).substr(at + kName.size()));
+    chunk_signature = trim(std::string_view(line).substr(at + kName.size()), kSpaces);
   }
   if (is_signed && size > kChunkBytesMax) {
     return refuse(ErrorCode::kLimitExceeded,
@@ -127,8 +116,8 @@ Status ChunkedDecoder::State::on_trailer_line() {
   const size_t colon = line.find(':');
   if (colon == std::string::npos) return refuse(ErrorCode::kMalformed, "a trailer field without ':'");
   if (!has_trailer) return refuse(ErrorCode::kMalformed, "a trailer that was not announced");
-  const std::string name = lower(trim(std::string_view(line).substr(0, colon)));
-  const std::string value(trim(std::string_view(line).substr(colon + 1)));
+  const std::string name = to_lower(trim(std::string_view(line).substr(0, colon), kSpaces));
+  const std::string value(trim(std::string_view(line).substr(colon + 1), kSpaces));
   line.clear();
   if (name == "x-amz-trailer-signature") {
     trailer_signature = value;

@@ -3,38 +3,30 @@
 #include <algorithm>
 
 #include "core/encoding.h"
+#include "core/text.h"
 
 namespace fleetward::http {
 namespace {
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
-}
 
 constexpr size_t kQueryParametersMax = 2000;
 
 }  // namespace
 
 void Headers::set(std::string_view name, std::string value) {
-  std::erase_if(fields_, [&](const auto& field) { return same_name(field.first, name); });
+  std::erase_if(fields_, [&](const auto& field) { return equal_ignoring_case(field.first, name); });
   add(std::string(name), std::move(value));
 }
 
 std::string_view Headers::get(std::string_view name) const {
   for (const auto& [field, value] : fields_) {
-    if (same_name(field, name)) return value;
+    if (equal_ignoring_case(field, name)) return value;
   }
   return {};
 }
 
 bool Headers::has(std::string_view name) const {
   return std::any_of(fields_.begin(), fields_.end(),
-                     [&](const auto& field) { return same_name(field.first, name); });
+                     [&](const auto& field) { return equal_ignoring_case(field.first, name); });
 }
 
 const QueryParameter* RequestHead::find_query(std::string_view name) const {

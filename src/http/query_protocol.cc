@@ -1,8 +1,9 @@
 #include "http/query_protocol.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
+
+#include "core/text.h"
 
 namespace fleetward::http {
 namespace {
@@ -13,11 +14,7 @@ constexpr size_t kDepthMax = 10;
 // sorting numbers as numbers.
 struct NumberFirst {
   using is_transparent = void;
-  static int number(std::string_view text) {
-    int n = -1;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    return error == std::errc() && end == text.data() + text.size() ? n : -1;
-  }
+  static int number(std::string_view text) { return parse_number<int>(text).value_or(-1); }
   bool operator()(std::string_view a, std::string_view b) const {
     const int x = number(a), y = number(b);
     return x != y ? x < y : a < b;

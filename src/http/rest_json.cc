@@ -1,10 +1,10 @@
 #include "http/rest_json.h"
 
 #include <algorithm>
-#include <charconv>
 #include <tuple>
 
 #include "core/encoding.h"
+#include "core/text.h"
 
 namespace fleetward::http {
 namespace {
@@ -22,14 +22,10 @@ std::vector<std::string_view> split_path(std::string_view path) {
 
 json::value typed(std::string_view text, Binding::Type type) {
   if (type == Binding::Type::kInteger) {
-    int64_t n = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (error == std::errc() && end == text.data() + text.size()) return n;
+    if (const auto n = parse_number<int64_t>(text)) return *n;
   }
   if (type == Binding::Type::kTimestamp) {
-    double n = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (error == std::errc() && end == text.data() + text.size()) return n;
+    if (const auto n = parse_number<double>(text)) return *n;
   }
   if (type == Binding::Type::kBoolean && (text == "true" || text == "false")) return text == "true";
   return boost::json::string(text.data(), text.size());

@@ -1,9 +1,9 @@
 #include "http/s3_body.h"
 
-#include <charconv>
 #include <optional>
 
 #include "core/encoding.h"
+#include "core/text.h"
 #include "http/aws_chunked.h"
 #include "http/hash.h"
 
@@ -93,13 +93,12 @@ ApiResult<std::unique_ptr<S3BodyReader>> make_s3_body(std::unique_ptr<Body> body
     return std::make_unique<PlainReader>(std::move(body), verified.payload_sha256);
   }
   const std::string_view text = head.headers.get("x-amz-decoded-content-length");
-  uint64_t length = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
+  const auto length = parse_number<uint64_t>(text);
+  if (!length) {
     return api_fail(411, "MissingContentLength",
                     "You must provide the X-Amz-Decoded-Content-Length HTTP header.");
   }
-  return std::make_unique<ChunkedReader>(std::move(body), verified, length);
+  return std::make_unique<ChunkedReader>(std::move(body), verified, *length);
 }
 
 }  // namespace fleetward::http

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "core/encoding.h"
+#include "core/text.h"
 
 namespace fleetward::http {
 namespace sigv4 = identity::sigv4;
@@ -25,12 +26,6 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     at = end + 1;
   }
   return out;
-}
-
-std::string_view trim(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
 bool is_lower_hex(std::string_view text, size_t length) {
@@ -155,10 +150,8 @@ Parsed parse_query_form(const RequestHead& head) {
   if (!when) return refuse(AuthFailure::kIncomplete, "X-Amz-Date must be in the ISO8601 Long Format.");
   out.signed_at = *when;
   const std::string_view expires = value("X-Amz-Expires");
-  const auto [end, error] =
-      std::from_chars(expires.data(), expires.data() + expires.size(), out.expires_seconds);
-  if (error != std::errc() || end != expires.data() + expires.size() || out.expires_seconds < 1 ||
-      out.expires_seconds > kPresignedSecondsMax) {
+  out.expires_seconds = parse_number<int64_t>(expires).value_or(0);
+  if (out.expires_seconds < 1 || out.expires_seconds > kPresignedSecondsMax) {
     return refuse(AuthFailure::kIncomplete, "X-Amz-Expires must be between 1 and 604800 seconds.");
   }
   out.session_token = value("X-Amz-Security-Token");
@@ -208,9 +201,7 @@ tl::expected<void, AuthError> check_signed_headers(const RequestHead& head, cons
   if (!is_signed(claim, "host"))
     return refuse(AuthFailure::kUnsignedHeader, "'host' must be a signed header.");
   for (const auto& [field, value] : head.headers.all()) {
-    std::string name(field);
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    const std::string name = to_lower(field);
     if (name.starts_with("x-amz-") && !is_signed(claim, name)) {
       return refuse(AuthFailure::kUnsignedHeader,
                     "There were headers present in the request which were not signed: " + name);

@@ -1,7 +1,8 @@
 #include "identity/identities.h"
 
-#include <algorithm>
 #include <array>
+
+#include "core/text.h"
 
 namespace fleetward::identity {
 namespace {
@@ -196,9 +197,7 @@ Tables Tables::add_to(state::Store& store) {
 }
 
 std::string name_key(std::string_view name) {
-  std::string out(name);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return std::tolower(c); });
-  return out;
+  return to_lower(name);
 }
 
 std::string user_arn(const AccountScope& scope, const User& user) {

@@ -7,20 +7,11 @@
 #include <optional>
 
 #include "core/encoding.h"
+#include "core/text.h"
 #include "identity/policy_compiled.h"
 
 namespace fleetward::identity {
 namespace {
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-}
-
-std::string lower_text(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), lower);
-  return out;
-}
 
 // Greedy matching with one point of return: linear in practice, length(pattern) x length(text) at worst.
 bool match_units(std::u16string_view pattern, std::string_view text, bool ignore_case) {
@@ -32,7 +23,7 @@ bool match_units(std::u16string_view pattern, std::string_view text, bool ignore
     if (unit == Pattern::kAnyOne) return true;
     if (unit > 0xFF) return false;
     const char u = static_cast<char>(unit);
-    return u == c || (ignore_case && lower(u) == lower(c));
+    return u == c || (ignore_case && to_lower(u) == to_lower(c));
   };
   while (t < text.size()) {
     if (p < pattern.size() && pattern[p] == Pattern::kAnyRun) {
@@ -69,16 +60,9 @@ bool arn_matches(std::string_view pattern, std::string_view arn) {
   return glob_match(pattern, arn);
 }
 
-std::optional<double> to_number(std::string_view text) {
-  double out = 0;
-  const auto end = std::from_chars(text.data(), text.data() + text.size(), out);
-  if (end.ec != std::errc() || end.ptr != text.data() + text.size()) return std::nullopt;
-  return out;
-}
-
 // Seconds since the epoch from "2026-11-24T07:00:00Z" or a number.
 std::optional<double> to_date(const std::string& text) {
-  if (const auto number = to_number(text)) return number;
+  if (const auto number = parse_number<double>(text)) return number;
   std::tm tm{};
   const char* rest = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &tm);
   if (rest == nullptr) rest = strptime(text.c_str(), "%Y-%m-%d", &tm);
@@ -256,8 +240,8 @@ bool Condition::value_matches(const std::string& actual, const RequestContext& c
     if (!pattern.resolve(context, wanted)) continue;
     switch (kind) {
       case ConditionKind::kNumeric: {
-        const auto a = to_number(actual);
-        const auto b = to_number(wanted);
+        const auto a = parse_number<double>(actual);
+        const auto b = parse_number<double>(wanted);
         if (a && b && compare(*a, comparison, *b)) return true;
         break;
       }
@@ -268,7 +252,7 @@ bool Condition::value_matches(const std::string& actual, const RequestContext& c
         break;
       }
       case ConditionKind::kBool:
-        if (lower_text(actual) == lower_text(wanted)) return true;
+        if (to_lower(actual) == to_lower(wanted)) return true;
         break;
       case ConditionKind::kIp:
         if (cidr_contains(wanted, actual)) return true;
@@ -288,7 +272,7 @@ bool Condition::holds(const RequestContext& context) const {
   if (kind == ConditionKind::kNull) {  // "true": the key must be absent
     std::string wanted;
     return !values.empty() && values.front().resolve(context, wanted) &&
-           (lower_text(wanted) == "true") == actual.empty();
+           (to_lower(wanted) == "true") == actual.empty();
   }
   const bool negated = comparison == Comparison::kNotEqual;
   if (actual.empty()) {
@@ -334,7 +318,7 @@ bool Statement::applies(std::string_view lower_action, std::string_view resource
 
 Decision PolicyDocument::evaluate(std::string_view action, std::string_view resource,
                                   const RequestContext& context, const Principal* principal) const {
-  const std::string lower_action = lower_text(action);
+  const std::string lower_action = to_lower(action);
   Decision decision = Decision::kNoMatch;
   for (const Statement& statement : compiled_->statements) {
     if (statement.allow && decision == Decision::kAllow) continue;
@@ -362,11 +346,11 @@ void MapContext::set(std::string_view key, std::string value) {
 }
 
 void MapContext::set_list(std::string_view key, std::vector<std::string> values) {
-  values_[lower_text(key)] = std::move(values);
+  values_[to_lower(key)] = std::move(values);
 }
 
 std::span<const std::string> MapContext::find(std::string_view key) const {
-  const auto it = values_.find(lower_text(key));
+  const auto it = values_.find(to_lower(key));
   if (it == values_.end()) return {};
   return it->second;
 }

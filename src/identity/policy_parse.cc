@@ -4,6 +4,7 @@
 
 #include "core/encoding.h"
 #include "core/json.h"
+#include "core/text.h"
 #include "identity/policy_compiled.h"
 
 namespace fleetward::identity {
@@ -177,8 +178,7 @@ Status parse_actions_and_resources(const json::object& source, const DocumentRul
     if (action != "*" && action.find(':') == std::string::npos) {
       return malformed("action '" + action + "' is not <service>:<operation>");
     }
-    std::transform(action.begin(), action.end(), action.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
+    action = to_lower(action);
     auto pattern = Pattern::parse(action, true);
     if (!pattern) return fail(pattern.error());
     out.actions.push_back(std::move(*pattern));

@@ -3,17 +3,10 @@
 #include <algorithm>
 
 #include "core/encoding.h"
+#include "core/text.h"
 
 namespace fleetward::identity::sigv4 {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
 
 // Trimmed, inner runs of spaces become one.
 void append_value(std::string_view value, std::string& out) {
@@ -80,7 +73,7 @@ std::string canonical_query(const Pairs& query) {
 
 std::vector<std::string> signed_names(const Pairs& headers) {
   std::vector<std::string> names;
-  for (const auto& header : headers) names.push_back(lower(header.first));
+  for (const auto& header : headers) names.push_back(to_lower(header.first));
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
@@ -122,7 +115,7 @@ std::string canonical_request(const CanonicalInput& input) {
     out += ':';
     bool first = true;
     for (const auto& [header, value] : input.headers) {
-      if (header.size() != name.size() || lower(header) != name) continue;
+      if (header.size() != name.size() || to_lower(header) != name) continue;
       if (!first) out += ',';
       first = false;
       append_value(value, out);

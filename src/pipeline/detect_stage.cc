@@ -1,8 +1,8 @@
 #include "pipeline/detect_stage.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "core/text.h"
 #include "pipeline/detect_keys.h"
 #include "pipeline/detect_writer.h"
 
@@ -23,13 +23,11 @@ Result<uint32_t> settle_partitions(log::Log& log, uint32_t wanted) {
   auto stored = log.get(keys::kPartitions);
   if (!stored) return fail(stored.error());
   if (*stored) {
-    uint32_t count = 0;
-    const std::string& text = **stored;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-    if (error != std::errc() || end != text.data() + text.size() || count == 0) {
+    const auto count = parse_number<uint32_t>(**stored);
+    if (!count || *count == 0) {
       return fail(ErrorCode::kCorrupt, "the stored number of detect's partitions does not parse");
     }
-    return count;
+    return *count;
   }
   log::Batch batch;
   batch.put(std::string(keys::kPartitions), std::to_string(wanted));

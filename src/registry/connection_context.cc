@@ -1,6 +1,6 @@
 #include "registry/connection_context.h"
 
-#include <algorithm>
+#include "core/text.h"
 
 namespace fleetward::registry {
 namespace {
@@ -15,10 +15,7 @@ bool substitutable(const std::string& value) {
 }
 
 bool starts_with_ignore_case(std::string_view text, std::string_view lower_prefix) {
-  return text.size() >= lower_prefix.size() &&
-         std::equal(lower_prefix.begin(), lower_prefix.end(), text.begin(), [](char wanted, char c) {
-           return wanted == (c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
-         });
+  return equal_ignoring_case(text.substr(0, lower_prefix.size()), lower_prefix);
 }
 
 }  // namespace

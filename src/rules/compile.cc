@@ -8,6 +8,7 @@
 #include <re2/re2.h>
 
 #include "core/encoding.h"
+#include "core/text.h"
 #include "delivery/time_pattern.h"
 #include "rules/function.h"
 #include "rules/java_time.h"
@@ -255,13 +256,6 @@ constexpr CastType kCastTypes[] = {
 
 // --- compiling
 
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
-}
-
 class Compiler {
  public:
   explicit Compiler(const TemplateContext& context) : context_(context) {}
@@ -425,7 +419,7 @@ Status Compiler::check_call(const Expr& e, const std::string& name, const Functi
 }
 
 Result<NodePtr> Compiler::call(const Expr& e) {
-  const std::string name = lower_case(e.name);
+  const std::string name = to_lower(e.name);
   const Function* function = find_function(name);
   if (function == nullptr) {
     const std::string_view missing = missing_function(name);
@@ -451,7 +445,7 @@ Result<NodePtr> Compiler::call(const Expr& e) {
 }
 
 Result<NodePtr> Compiler::cast(const Expr& e) {
-  const std::string type = lower_case(e.name);
+  const std::string type = to_lower(e.name);
   for (const CastType& known : kCastTypes) {
     if (known.name != type) continue;
     if (known.since_2016 && is_2015()) return needs_2016(e, "cast to " + e.name);

@@ -1,9 +1,8 @@
 #include "rules/evaluate.h"
 
-#include <charconv>
-
 #include "core/encoding.h"
 #include "core/ids.h"
+#include "core/text.h"
 #include "rules/limits.h"
 #include "rules/node.h"
 
@@ -63,10 +62,9 @@ std::string resolve_headers(const RepublishAction::Headers& headers, Scope& scop
   }
   if (headers.message_expiry) {
     const std::string text = headers.message_expiry->expand(scope);
-    const auto r = std::from_chars(text.data(), text.data() + text.size(), call.expiry_seconds);
-    if (r.ec != std::errc() || r.ptr != text.data() + text.size()) {
-      return "headers.messageExpiry is not a number of seconds";
-    }
+    const auto seconds = parse_number<uint32_t>(text);
+    if (!seconds) return "headers.messageExpiry is not a number of seconds";
+    call.expiry_seconds = *seconds;
   }
   for (const auto& property : headers.user_properties) {
     call.user_properties.emplace_back(property.key.expand(scope), property.value.expand(scope));

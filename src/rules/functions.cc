@@ -4,6 +4,7 @@
 
 #include <re2/re2.h>
 
+#include "core/text.h"
 #include "rules/function.h"
 #include "rules/limits.h"
 
@@ -40,10 +41,7 @@ constexpr Missing kMissing[] = {
 }  // namespace
 
 const Function* find_function(std::string_view name) {
-  std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  const auto found = table().find(lower);
+  const auto found = table().find(to_lower(name));
   return found == table().end() ? nullptr : found->second;
 }
 

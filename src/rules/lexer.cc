@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "core/text.h"
+
 namespace fleetward::rules {
 namespace {
 
@@ -55,13 +57,7 @@ std::string describe(const Token& token) {
 }
 
 bool is_word(const Token& token, std::string_view lower_case_word) {
-  if (token.kind != TokenKind::kName || token.text.size() != lower_case_word.size()) return false;
-  for (size_t i = 0; i < lower_case_word.size(); ++i) {
-    const char c = token.text[i];
-    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    if (lower != lower_case_word[i]) return false;
-  }
-  return true;
+  return token.kind == TokenKind::kName && equal_ignoring_case(token.text, lower_case_word);
 }
 
 bool is_punctuation(const Token& token, std::string_view text) {

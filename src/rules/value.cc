@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/text.h"
+
 namespace fleetward::rules {
 namespace {
 
@@ -11,15 +13,6 @@ constexpr double kInt64End = 9223372036854775808.0;  // 2^63
 
 bool is_whole(double d) {
   return d == std::trunc(d) && d >= -kInt64End && d < kInt64End;
-}
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool equal_ignoring_case(std::string_view a, std::string_view lower_b) {
-  return a.size() == lower_b.size() &&
-         std::equal(a.begin(), a.end(), lower_b.begin(), [](char x, char y) { return lower(x) == y; });
 }
 
 // ^-?\d+(\.\d+)?((?i)E-?\d+)?$
@@ -31,7 +24,7 @@ bool is_decimal_text(std::string_view text) {
     return i > begin;
   };
   const auto skip = [&](char c) {
-    const bool there = i < text.size() && lower(text[i]) == c;
+    const bool there = i < text.size() && to_lower(text[i]) == c;
     if (there) ++i;
     return there;
   };

@@ -1,7 +1,8 @@
 #include "api/iot/detect.h"
 
-#include <charconv>
 #include <cmath>
+
+#include "core/text.h"
 
 namespace fleetward::api::iot {
 
@@ -41,13 +42,12 @@ Timestamp read_time(Input& in, std::string_view name) {
   const std::string text = in.string(name, {.min = 1, .max = 64});
   if (!in.ok()) return {};
   if (const auto time = parse_iso8601(text)) return *time;
-  double seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error != std::errc() || end != text.data() + text.size() || !(std::abs(seconds) < 1e11)) {
+  const auto seconds = parse_number<double>(text);
+  if (!seconds || !(std::abs(*seconds) < 1e11)) {
     in.fail(name, "must be a time: ISO 8601, or seconds since the epoch");
     return {};
   }
-  return {std::llround(seconds * 1000)};
+  return {std::llround(*seconds * 1000)};
 }
 
 }  // namespace fleetward::api::iot

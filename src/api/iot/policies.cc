@@ -1,8 +1,7 @@
 #include "registry/policies.h"
 
-#include <charconv>
-
 #include "api/iot/iot.h"
+#include "core/text.h"
 
 namespace fleetward::api::iot {
 namespace {
@@ -23,9 +22,8 @@ ApiResult<Document> parse_document(const std::string& text) {
 int read_version(Input& in) {
   const std::string text = in.string("policyVersionId", {.min = 1, .max = 9});
   if (!in.ok()) return 0;
-  int number = 0;
-  const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (end.ec != std::errc() || end.ptr != text.data() + text.size() || number < 1 || text[0] == '0') {
+  const int number = parse_number<int>(text).value_or(0);
+  if (number < 1 || text[0] == '0') {
     in.fail("policyVersionId", "must satisfy [1-9][0-9]*");
   }
   return number;

@@ -2,15 +2,14 @@
 
 #include <algorithm>
 
+#include "core/text.h"
+
 namespace fleetward::api::s3 {
 namespace {
 
 std::string lower_host(std::string_view host) {
   if (!host.empty() && host.front() != '[') host = host.substr(0, host.find(':'));  // not an IPv6 literal
-  std::string out(host);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
+  return to_lower(host);
 }
 
 // The bucket of a virtual-host style name; empty if it is none. The longest suffix decides.

@@ -1,29 +1,16 @@
 #include "api/s3/fields.h"
 
 #include <algorithm>
-#include <charconv>
 #include <ctime>
 
 #include "core/encoding.h"
+#include "core/text.h"
 
 namespace fleetward::api::s3 {
 namespace {
 
 // Entries of one If-Match; a longer list is cut, which can only make a condition fail.
 constexpr size_t kEtagsMax = 100;
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-std::optional<uint64_t> parse_unsigned(std::string_view text) {
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 // Cuts `text` at each `separator`.
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -83,7 +70,7 @@ ApiResult<std::optional<ByteRange>> parse_range(std::string_view text, uint64_t 
   const size_t dash = text.find('-');
   if (dash == std::string_view::npos || text.find(',') != std::string_view::npos) return std::nullopt;
   const std::string_view first_text = text.substr(0, dash), last_text = text.substr(dash + 1);
-  const auto first = parse_unsigned(first_text), last = parse_unsigned(last_text);
+  const auto first = parse_number<uint64_t>(first_text), last = parse_number<uint64_t>(last_text);
   const auto unsatisfiable = [] { return s3_fail("InvalidRange", "The requested range is not satisfiable"); };
   if (first_text.empty()) {  // the last bytes
     if (!last) return std::nullopt;
@@ -102,8 +89,8 @@ ApiResult<ByteRange> parse_copy_range(std::string_view text, uint64_t object_siz
   const size_t dash = text.find('-');
   std::optional<uint64_t> first, last;
   if (text.substr(0, kUnit.size()) == kUnit && dash != std::string_view::npos) {
-    first = parse_unsigned(text.substr(kUnit.size(), dash - kUnit.size()));
-    last = parse_unsigned(text.substr(dash + 1));
+    first = parse_number<uint64_t>(text.substr(kUnit.size(), dash - kUnit.size()));
+    last = parse_number<uint64_t>(text.substr(dash + 1));
   }
   if (!first || !last || *last < *first) {
     return s3_fail(
@@ -160,10 +147,8 @@ ApiResult<std::vector<lake::Tag>> parse_tagging_header(std::string_view text) {
 }
 
 std::optional<int64_t> parse_integer(std::string_view text, int64_t min, int64_t max) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value < min || value > max ? std::nullopt : std::optional(value);
+  const auto value = parse_number<int64_t>(text);
+  return value && *value >= min && *value <= max ? value : std::nullopt;
 }
 
 std::string stored_content_encoding(std::string_view text) {

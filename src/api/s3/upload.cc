@@ -5,6 +5,7 @@
 #include "api/s3/documents.h"
 #include "api/s3/fields.h"
 #include "core/encoding.h"
+#include "core/text.h"
 
 namespace fleetward::api::s3 {
 namespace {
@@ -13,13 +14,6 @@ constexpr std::string_view kMetaPrefix = "x-amz-meta-";
 constexpr std::string_view kChecksumPrefix = "x-amz-checksum-";
 constexpr size_t kCopyPieceBytes = size_t{1} << 20;
 
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
-}
-
 bool starts_with(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
@@ -27,7 +21,7 @@ bool starts_with(std::string_view text, std::string_view prefix) {
 // Headers that ask for what this server does not do. A client that sends them relies on it.
 ApiStatus refuse_unsupported(const http::Headers& headers) {
   for (const auto& [field, value] : headers.all()) {
-    const std::string name = lower_case(field);
+    const std::string name = to_lower(field);
     if (starts_with(name, "x-amz-server-side-encryption")) return not_implemented("Server-side encryption");
     if (starts_with(name, "x-amz-object-lock-")) return not_implemented("Object Lock");
     if (starts_with(name, "x-amz-grant-") ||
@@ -44,7 +38,7 @@ ApiStatus refuse_unsupported(const http::Headers& headers) {
 
 void add_user_metadata(const http::Headers& headers, lake::ObjectAttributes& attributes) {
   for (const auto& [field, value] : headers.all()) {
-    const std::string name = lower_case(field);
+    const std::string name = to_lower(field);
     if (!starts_with(name, kMetaPrefix)) continue;
     const std::string short_name = name.substr(kMetaPrefix.size());
     const auto same = std::find_if(attributes.user.begin(), attributes.user.end(),
@@ -103,7 +97,7 @@ ApiResult<lake::ObjectAttributes> read_attributes(const http::Headers& headers) 
 }
 
 std::string checksum_header(lake::ChecksumAlgorithm algorithm) {
-  return std::string(kChecksumPrefix) + lower_case(lake::to_string(algorithm));
+  return std::string(kChecksumPrefix) + to_lower(lake::to_string(algorithm));
 }
 
 std::string checksum_element(lake::ChecksumAlgorithm algorithm) {
@@ -147,13 +141,13 @@ ApiResult<AnnouncedChecksum> announced_checksum(const http::Headers& headers) {
     return {};
   };
   for (const auto& [field, value] : headers.all()) {
-    const std::string name = lower_case(field);
+    const std::string name = to_lower(field);
     const bool about =
         name == "x-amz-checksum-algorithm" || name == "x-amz-checksum-type" || name == "x-amz-checksum-mode";
     if (!starts_with(name, kChecksumPrefix) || about) continue;
     if (auto ok = note(name, value, false); !ok) return tl::unexpected(ok.error());
   }
-  const std::string trailer = lower_case(headers.get("x-amz-trailer"));
+  const std::string trailer = to_lower(headers.get("x-amz-trailer"));
   if (starts_with(trailer, kChecksumPrefix)) {
     if (auto ok = note(trailer, {}, true); !ok) return tl::unexpected(ok.error());
   }
