@@ -1,20 +1,15 @@
 #include "alerts/signer.h"
 
-#include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-#include <sstream>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "core/encoding.h"
+#include "core/files.h"
 
 namespace fleetward::alerts {
 namespace {
@@ -34,28 +29,6 @@ std::string text_of(BIO* bio) {
   char* data = nullptr;
   const long length = BIO_get_mem_data(bio, &data);
   return {data, static_cast<size_t>(length)};
-}
-
-Status write_file(const std::string& path, std::string_view text, int mode) {
-  // Through another name and a rename: a crash leaves no half of a key.
-  const std::string draft = path + ".new";
-  const int file = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-  const bool written = file >= 0 &&
-                       ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(file) == 0;
-  const int why = errno;
-  if (file >= 0) ::close(file);
-  if (!written || ::rename(draft.c_str(), path.c_str()) != 0) {
-    return fail(ErrorCode::kUnavailable, "cannot write " + path + ": " + std::strerror(why));
-  }
-  return {};
-}
-
-std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream out;
-  out << in.rdbuf();
-  return out.str();
 }
 
 Owned<X509> self_issue(EVP_PKEY* key, const std::string& host, Random& random, Timestamp now) {
@@ -102,8 +75,7 @@ const std::string& Signer::certificate_path() const {
 
 Result<std::unique_ptr<Signer>> Signer::open(const std::string& directory, const std::string& host,
                                              Random& random, Timestamp now) {
-  std::error_code ignored;
-  std::filesystem::create_directories(directory, ignored);
+  if (auto ok = make_directory(directory, 0700); !ok) return fail(ok.error());
   const std::string key_path = directory + "/signing.key", certificate_path = directory + "/signing.pem";
   if (!std::filesystem::exists(certificate_path)) {
     const Owned<EVP_PKEY> made(EVP_RSA_gen(2048));
@@ -119,9 +91,12 @@ Result<std::unique_ptr<Signer>> Signer::open(const std::string& directory, const
       return fail(ok.error());
   }
   auto out = std::make_unique<Key>();
-  const std::string key_pem = read_file(key_path);
-  out->certificate_pem = read_file(certificate_path);
-  const Owned<BIO> key_bio(BIO_new_mem_buf(key_pem.data(), static_cast<int>(key_pem.size())));
+  const auto key_pem = read_file(key_path);
+  auto certificate_pem = read_file(certificate_path);
+  if (!key_pem) return fail(key_pem.error());
+  if (!certificate_pem) return fail(certificate_pem.error());
+  out->certificate_pem = std::move(*certificate_pem);
+  const Owned<BIO> key_bio(BIO_new_mem_buf(key_pem->data(), static_cast<int>(key_pem->size())));
   const Owned<BIO> certificate_bio(
       BIO_new_mem_buf(out->certificate_pem.data(), static_cast<int>(out->certificate_pem.size())));
   out->key.reset(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr));

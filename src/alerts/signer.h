@@ -15,7 +15,8 @@ class Signer {
  public:
   // Loads <directory>/signing.key and signing.pem, or makes them (the key 0600; takes a good part of a
   // second). `host` is the certificate's name, "sns.<region>.amazonaws.com". kUnavailable: the directory
-  // cannot be written; kCorrupt: the files do not fit together.
+  // cannot be written; kNotFound: one file of
+  // the two is missing; kCorrupt: they do not fit together.
   static Result<std::unique_ptr<Signer>> open(const std::string& directory, const std::string& host,
                                               Random& random, Timestamp now);
   ~Signer();

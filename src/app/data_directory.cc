@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "app/files.h"
+#include "core/files.h"
 
 namespace fleetward::app {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <sstream>
 
-#include "app/files.h"
+#include "core/files.h"
 #include "core/json.h"
 
 namespace fleetward::app {

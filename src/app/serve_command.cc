@@ -4,8 +4,8 @@
 #include <CLI/CLI.hpp>
 
 #include "app/commands.h"
-#include "app/files.h"
 #include "app/server.h"
+#include "core/files.h"
 
 namespace fleetward::app {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "app/files.h"
 #include "app/server_parts.h"
 #include "app/server_start.h"
+#include "core/files.h"
 #include "lake/local_store.h"
 #include "log/embedded_log.h"
 

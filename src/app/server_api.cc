@@ -4,9 +4,9 @@
 #include "api/iot/topic_rules.h"
 #include "api/sns/sns.h"
 #include "api/sts/sts.h"
-#include "app/files.h"
 #include "app/server_start.h"
 #include "broker/topics.h"
+#include "core/files.h"
 #include "core/json.h"
 
 namespace fleetward::app {

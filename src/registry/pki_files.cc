@@ -1,16 +1,8 @@
 #include <arpa/inet.h>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <set>
-#include <sstream>
-#include <sys/stat.h>
 
-#include <fcntl.h>
-#include <unistd.h>
-
+#include "core/files.h"
 #include "registry/pki.h"
 #include "registry/x509.h"
 
@@ -19,34 +11,11 @@ namespace {
 
 constexpr Duration kRenewBefore{Duration{30LL * 24 * 3600 * 1000}};
 
-std::string errno_text(const std::string& what) {
-  return what + ": " + std::strerror(errno);
-}
-
-// Whole or not at all: a crash leaves the old file or the new one.
-Status write_file(const std::string& path, const std::string& text, mode_t mode) {
-  const std::string temporary = path + ".new";
-  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-  if (file < 0) return fail(ErrorCode::kUnavailable, errno_text(temporary));
-  const bool written = ::fchmod(file, mode) == 0 &&
-                       ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(file) == 0;
-  const std::string reason = written ? "" : errno_text(temporary);
-  ::close(file);
-  if (!written) return fail(ErrorCode::kUnavailable, reason);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(ErrorCode::kUnavailable, errno_text(path));
-  return {};
-}
-
-// kNotFound if the file is not there.
-Result<std::string> read_file(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) return fail(ErrorCode::kNotFound, path + ": no such file");
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in || text.str().empty()) return fail(ErrorCode::kCorrupt, path + ": empty or not readable");
-  return text.str();
+// kNotFound if the file is not there; kCorrupt if it is empty.
+Result<std::string> read_pem(const std::string& path) {
+  auto text = read_file(path);
+  if (text && text->empty()) return fail(ErrorCode::kCorrupt, path + ": empty");
+  return text;
 }
 
 std::string canonical_name(const std::string& name) {
@@ -84,8 +53,8 @@ bool server_is_good(const std::string& chain, const std::string& key, const std:
 }
 
 Result<CertificateAuthority> open_authority(const std::string& directory, Random& random, Timestamp now) {
-  const auto certificate = read_file(directory + "/ca.pem");
-  const auto key = read_file(directory + "/ca.key");
+  const auto certificate = read_pem(directory + "/ca.pem");
+  const auto key = read_pem(directory + "/ca.key");
   if (certificate && key) {
     auto loaded = CertificateAuthority::load(*certificate, *key);
     if (!loaded) return fail(ErrorCode::kCorrupt, directory + "/ca.pem, ca.key: " + loaded.error().message);
@@ -109,16 +78,13 @@ Result<CertificateAuthority> open_authority(const std::string& directory, Random
 }  // namespace
 
 Result<Pki> open_pki(const std::string& directory, const ServerNames& names, Random& random, Timestamp now) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return fail(ErrorCode::kUnavailable, directory + ": " + error.message());
-  ::chmod(directory.c_str(), 0700);
+  if (auto ok = make_directory(directory, 0700); !ok) return fail(ok.error());
   auto authority = open_authority(directory, random, now);
   if (!authority) return fail(authority.error());
 
   const std::string chain_path = directory + "/server.pem", key_path = directory + "/server.key";
-  const auto chain = read_file(chain_path);
-  const auto key = read_file(key_path);
+  const auto chain = read_pem(chain_path);
+  const auto key = read_pem(key_path);
   if (!chain || !key || !server_is_good(*chain, *key, authority->certificate_pem(), names, now)) {
     auto issued = authority->issue_server(names, random, now);
     if (!issued) return fail(issued.error());

@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "app/files.h"
+#include "core/files.h"
 
 namespace fleetward::app::demo {
 namespace {

@@ -17,9 +17,9 @@
 #include "app/demo/ledger.h"
 #include "app/demo/story.h"
 #include "app/demo/watcher.h"
-#include "app/files.h"
 #include "app/simulate/fleet.h"
 #include "app/simulate/provision.h"
+#include "core/files.h"
 #include "core/json.h"
 
 namespace fleetward::app {

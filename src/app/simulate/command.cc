@@ -10,9 +10,9 @@
 
 #include "app/client/aws_client.h"
 #include "app/endpoints.h"
-#include "app/files.h"
 #include "app/simulate/fleet.h"
 #include "app/simulate/provision.h"
+#include "core/files.h"
 #include "core/json.h"
 
 namespace fleetward::app {

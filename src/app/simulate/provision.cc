@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "app/files.h"
 #include "core/encoding.h"
+#include "core/files.h"
 #include "core/json.h"
 
 namespace fleetward::app::simulate {

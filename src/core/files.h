@@ -5,7 +5,7 @@
 
 #include "core/result.h"
 
-namespace fleetward::app {
+namespace fleetward {
 
 // The whole file, at most 16 MiB. kNotFound or kUnavailable with the system's reason.
 Result<std::string> read_file(const std::string& path);
@@ -14,4 +14,4 @@ Status write_file(const std::string& path, std::string_view text, unsigned mode)
 // With its parents; a directory that is there keeps its permissions.
 Status make_directory(const std::string& path, unsigned mode);
 
-}  // namespace fleetward::app
+}  // namespace fleetward

@@ -1,4 +1,4 @@
-#include "app/files.h"
+#include "core/files.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace fleetward::app {
+namespace fleetward {
 namespace {
 
 constexpr std::uintmax_t kFileBytesMax = 16 << 20;
@@ -67,4 +67,4 @@ Status make_directory(const std::string& path, unsigned mode) {
   return {};
 }
 
-}  // namespace fleetward::app
+}  // namespace fleetward
