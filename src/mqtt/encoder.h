@@ -60,8 +60,6 @@ struct PublishFrame {
       out[start + packet_id_at + 1] = static_cast<char>(packet_id & 0xFF);
     }
   }
-  // Sets the DUP flag of a copy appended at `start` of `out` [MQTT-3.3.1-1].
-  static void mark_duplicate(std::string& out, size_t start) { out[start] |= 0x08; }
 };
 PublishFrame make_frame(Version version, const Publish& packet);
 PublishFrame make_frame(Version version, const Publish& packet, uint8_t qos, bool retain);

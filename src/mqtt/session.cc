@@ -101,7 +101,6 @@ Session::Check Session::handle(Packet& packet, std::string& out, SessionHandler&
       return {};
     case PacketType::kPingreq:
       encode_pingresp(out);  // [MQTT-3.12.4-1]
-      handler.on_pingreq();
       return {};
     case PacketType::kDisconnect:
       return handle_disconnect(packet.disconnect, handler);

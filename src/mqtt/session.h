@@ -71,7 +71,6 @@ class SessionHandler {
   // The client has acknowledged a publish (or refused it: is_error(reason)); its place in the window is free.
   // `cookie` is what publish() was given.
   virtual void on_puback(uint16_t packet_id, ReasonCode reason, uint64_t cookie) = 0;
-  virtual void on_pingreq() {}
   // DISCONNECT: reason kSuccess discards the will, kDisconnectWithWill sends it. The properties may change
   // the Session Expiry Interval. The session is closed after it.
   virtual void on_disconnect(const Disconnect& disconnect) = 0;
@@ -163,10 +162,6 @@ class Session {
   Version version() const { return decoder_.version(); }
   bool connected() const { return state_ == State::kConnected; }
   bool closed() const { return state_ == State::kClosed; }
-  // As the client announced: 0xFFFFFFFF if it did not.
-  uint32_t client_packet_bytes_max() const { return client_packet_bytes_max_; }
-  // False if the client asked not to be given reason strings and user properties.
-  bool problem_information() const { return problem_information_; }
 
  private:
   enum class State : uint8_t { kExpectConnect, kConnecting, kConnected, kClosed };

@@ -16,7 +16,6 @@ class Selection {
  public:
   static Result<Selection> compile(const ast::Select& select, const TemplateContext& context);
 
-  bool is_value() const { return value_; }
   // `SELECT *` or `SELECT VALUE *`, nothing else.
   bool is_star_alone() const { return star_alone_; }
   // VALUE: may be Undefined. Else an object.

@@ -37,7 +37,6 @@ class Parser {
   bool alias(ast::Item& out);
   bool default_alias(ast::Item& out);
   bool topic_source(ast::Statement& out);
-  bool foreign_clause();
 
   ast::ExprPtr expression(int power_min);
   ast::ExprPtr prefix();

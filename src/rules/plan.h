@@ -37,7 +37,6 @@ class Plan {
   // The FROM filter; empty if there is none (rules used by Basic Ingest only).
   const std::string& topic_filter() const { return topic_filter_; }
   SqlVersion version() const { return version_; }
-  bool forwards_payload() const { return forwards_payload_; }
   TemplateContext template_context() const;
 
   // Evaluates SET and WHERE into the scope: does the message pass?

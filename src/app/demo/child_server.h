@@ -22,7 +22,6 @@ class ChildServer {
 
   const Endpoints& endpoints() const { return endpoints_; }
   const RootKey& root_key() const { return key_; }
-  pid_t pid() const { return pid_; }
   // SIGTERM, then waits; the exit status, or -1 if a signal ended it. 0 if it was stopped before.
   int stop();
 
