@@ -84,6 +84,9 @@ struct Stage::Impl {
   uint64_t next_attempt = 1;
   log::Batch unsaved;  // outcomes that are not yet in the log
   Timestamp disk_retry;
+  // Of a refused expansion, which may be in the log nevertheless (log::Committed): its deliveries.
+  std::vector<Delivery> refused;
+  log::Offset refused_next = 0;
 
   Impl(StageOptions o, log::Log& l, const state::Store& s, const Tables& t, const identity::Authorizer& a,
        const Signer& sign, std::unique_ptr<HttpSender> send, MqttPublish m, const Clock& c, Random& r,
@@ -259,6 +262,12 @@ void Stage::Impl::expand_record(const log::Record& record, log::Batch& batch, st
 bool Stage::Impl::expand(Timestamp now) {
   if (pending.size() >= options.deliveries_max || now < disk_retry) return false;
   const log::Offset from = log.committed(kConsumer, partition());
+  if (!refused.empty()) {
+    if (from >= refused_next) {
+      for (Delivery& delivery : refused) add(std::move(delivery));
+    }
+    refused.clear();
+  }
   const auto records = log.read(partition(), from, kReadBytes);
   if (!records) {
     logger.error("alerts_read_failed", {{"reason", records.error().message}});
@@ -274,7 +283,9 @@ bool Stage::Impl::expand(Timestamp now) {
   batch.commit(kConsumer, partition(), next);
   batch.truncate(partition(), next);
   if (const auto written = log.write(std::move(batch)); !written) {
-    disk_retry = now + kDiskWait;  // nothing was written: the same records are read again
+    disk_retry = now + kDiskWait;
+    refused = std::move(made);  // read again, unless they turn out to be there
+    refused_next = next;
     return false;
   }
   for (Delivery& delivery : made) add(std::move(delivery));

@@ -17,6 +17,11 @@ Committed MemoryLog::write(Batch batch) {
     if (!trouble_.empty()) return fail(ErrorCode::kUnavailable, trouble_);
     for (const auto& append : batch.appends) appended.insert(append.partition);
     committed = apply(batch);
+    if (!sync_failure_.empty()) {
+      trouble_ = std::move(sync_failure_);
+      sync_failure_.clear();
+      return fail(ErrorCode::kUnavailable, trouble_);
+    }
   }
   subscriptions_->wake(appended);
   return committed;
@@ -136,6 +141,11 @@ std::string MemoryLog::trouble() const {
 void MemoryLog::set_trouble(std::string reason) {
   const std::lock_guard lock(mutex_);
   trouble_ = std::move(reason);
+}
+
+void MemoryLog::fail_next_sync(std::string reason) {
+  const std::lock_guard lock(mutex_);
+  sync_failure_ = std::move(reason);
 }
 
 }  // namespace fleetward::log

@@ -33,6 +33,9 @@ class MemoryLog final : public Log {
 
   // While not empty, every write fails with kUnavailable and this reason, as on a full disk.
   void set_trouble(std::string reason);
+  // The next write is answered like this and nevertheless there, as when a sync fails after its bytes reached
+  // the disk; trouble until set_trouble("").
+  void fail_next_sync(std::string reason);
 
  private:
   struct Contents {
@@ -46,7 +49,7 @@ class MemoryLog final : public Log {
   std::map<Partition, Contents> partitions_;
   std::map<std::pair<Partition, std::string>, Offset> committed_;
   std::map<std::string, std::string, std::less<>> keys_;
-  std::string trouble_;
+  std::string trouble_, sync_failure_;
   std::shared_ptr<Subscriptions> subscriptions_ = std::make_shared<Subscriptions>();
 };
 

@@ -1,13 +1,20 @@
 #include "pipeline/action_stage.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "pipeline/action_queue.h"
 #include "pipeline/action_record.h"
 
 namespace fleetward::pipeline {
+namespace {
+
+constexpr Duration kReadRetry{1000};
+
+}  // namespace
 
 struct ActionStage::Impl {
   Impl(ActionStageOptions given, log::Log& the_log, const RuleServices& the_services,
@@ -48,6 +55,7 @@ struct ActionStage::Impl {
   log::Batch batch;
   std::vector<broker::MessagePtr> replies;
   log::Offset committed = 0;
+  std::optional<Timestamp> read_again;  // the last read failed
 
   std::mutex mutex;
   std::condition_variable wake;
@@ -101,9 +109,15 @@ void ActionStage::Impl::loop() {
 
 void ActionStage::Impl::read(ActionQueue& queue) {
   constexpr size_t kReadBytes = 1 << 20;
+  read_again.reset();
   while (queue.has_room()) {
     const auto records = log.read(partition, queue.next(), kReadBytes);
-    if (!records || records->empty()) return;
+    if (!records) {
+      services.logger.error("actions_read_failed", {{"reason", records.error().message}});
+      read_again = clock.now() + kReadRetry;
+      return;
+    }
+    if (records->empty()) return;
     for (const log::Record& record : *records) {
       if (!queue.has_room()) return;
       auto decoded = decode_action_record(record.value);
@@ -192,7 +206,8 @@ bool ActionStage::Impl::commit(ActionQueue& queue) {
 }
 
 void ActionStage::Impl::wait(const ActionQueue& queue) {
-  const auto due = queue.next_due();
+  auto due = queue.next_due();
+  if (read_again) due = std::min(due.value_or(*read_again), *read_again);
   const Timestamp now = clock.now();
   if (due && *due <= now) return;
   std::unique_lock lock(mutex);

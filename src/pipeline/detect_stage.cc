@@ -5,6 +5,7 @@
 #include "core/text.h"
 #include "pipeline/detect_keys.h"
 #include "pipeline/detect_writer.h"
+#include "pipeline/step.h"
 
 namespace fleetward::pipeline {
 namespace {
@@ -72,7 +73,14 @@ struct DetectStage::PartitionState {
   bool applied = false;  // `effects` are those of the records up to `applied_next`
   log::Offset applied_next = 0;
   std::unique_ptr<log::Batch> batch;
+  bool refused_before = false;           // `batch` was submitted and refused
   uint64_t duplicates = 0, refused = 0;  // already counted
+
+  void finish_step() {
+    batch.reset();
+    refused_before = false;
+    next = applied_next;
+  }
 };
 
 DetectStage::DetectStage(DetectStageOptions options, log::Log& log, const state::Store& store,
@@ -196,6 +204,7 @@ Result<bool> DetectStage::step() {
   size_t things = 0;
   for (auto& partition : partitions_) {
     if (auto ok = prepare(*partition); !ok) return fail(ok.error());
+    if (auto ok = look_for_refused(*partition); !ok) return fail(ok.error());
     if (partition->batch) ready.push_back(partition.get());
     things += partition->engine.things();
   }
@@ -215,10 +224,10 @@ Result<bool> DetectStage::step() {
   for (size_t i = 0; i < ready.size(); ++i) {
     if (!outcome->of[i]) {
       status = outcome->of[i];
-      continue;
+      ready[i]->refused_before = true;
+    } else {
+      ready[i]->finish_step();
     }
-    ready[i]->batch.reset();
-    ready[i]->next = ready[i]->applied_next;
   }
   if (!status) return fail(status.error());
   return !ready.empty();
@@ -245,6 +254,15 @@ Status DetectStage::prepare(PartitionState& p) {
   batch->commit(kConsumer, events_of(p.index), p.applied_next);
   batch->truncate(events_of(p.index), p.applied_next);
   p.batch = std::move(batch);
+  return {};
+}
+
+// A slice of a tick does not move the offset, so of it there is no telling: it is written again.
+Status DetectStage::look_for_refused(PartitionState& p) {
+  if (!p.batch || !p.refused_before || p.applied_next == p.next) return {};
+  const auto there = is_committed(log_, kConsumer, events_of(p.index), p.applied_next);
+  if (!there) return fail(there.error());
+  if (*there) p.finish_step();
   return {};
 }
 

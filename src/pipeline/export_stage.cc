@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "export/export_record.h"
+#include "pipeline/step.h"
 #include "rules/index.h"
 
 namespace fleetward::pipeline {
@@ -228,6 +229,8 @@ Status ExportStage::hand_to_subscribers(const exporting::Payload& payload) {
 
 void ExportStage::refuse(Outgoing& outgoing, const Error& why) {
   const exporting::Payload& payload = outgoing.payload;
+  // The broker refuses for as long as the log does: nothing is wrong with the payload.
+  if (why.code == ErrorCode::kUnavailable && !log_.trouble().empty()) return;
   const bool known = refused_.contains({payload.role_arn, payload.topic});
   if (++outgoing.attempts < options_.attempts_max && !known) return;
   outgoing.state = Outgoing::State::kDropped;
@@ -255,6 +258,15 @@ void ExportStage::run_rules(const exporting::Payload& payload, log::Batch& batch
   runner_.run_basic_ingest(basic->rule, event, batch, replies);
 }
 
+// Refused the time before, and in the log nevertheless?
+Result<bool> ExportStage::is_batch_there() const {
+  if (!commit_refused_) return false;
+  for (const Position& p : positions_) {
+    if (p.next != p.first) return is_committed(log_, kConsumer, exports_of(p.partition), p.next);
+  }
+  return false;
+}
+
 Status ExportStage::commit_batch() {
   log::Batch batch;
   std::vector<broker::MessagePtr> replies;
@@ -266,7 +278,13 @@ Status ExportStage::commit_batch() {
     batch.commit(kConsumer, exports_of(p.partition), p.next);
     batch.truncate(exports_of(p.partition), p.next);
   }
-  if (auto done = log_.write(std::move(batch)); !done) return fail(done.error());
+  const auto there = is_batch_there();
+  if (!there) return fail(there.error());
+  if (!*there) {
+    commit_refused_ = true;  // unless it passes
+    if (auto done = log_.write(std::move(batch)); !done) return fail(done.error());
+  }
+  commit_refused_ = false;
   for (broker::MessagePtr& reply : replies) publisher_.publish(std::move(reply), {});
   for (const Outgoing& outgoing : outgoing_) {
     if (outgoing.state != Outgoing::State::kPublished) continue;

@@ -23,7 +23,7 @@ struct ExportStageOptions {
   size_t read_bytes_max = 1 << 20;
   size_t batch_bytes_max = 64 << 20;  // of datapoints in memory; then the batch closes early
   // A publish that is refused (role, topic, broker) is tried this often, then dropped with a counted reason.
-  // A destination that was refused the time before is tried once.
+  // A destination that was refused the time before is tried once. What the log refuses waits for the log.
   uint32_t attempts_max = 3;
   Duration retry_interval{1000};
   Duration publish_timeout{10'000};  // for the broker's word that a message was handed on
@@ -66,6 +66,7 @@ class ExportStage {
   Status hand_to_subscribers(const exporting::Payload& payload);
   void refuse(Outgoing& outgoing, const Error& why);
   Status commit_batch();
+  Result<bool> is_batch_there() const;
   void run_rules(const exporting::Payload& payload, log::Batch& batch,
                  std::vector<broker::MessagePtr>& replies);
 
@@ -83,6 +84,7 @@ class ExportStage {
   bool closed_ = false;  // `outgoing_` holds the batch, even if it is empty
   std::vector<Outgoing> outgoing_;
   Timestamp try_at_;
+  bool commit_refused_ = false;                            // the batch's last write was refused
   std::set<std::pair<std::string, std::string>> refused_;  // (role, topic) of the latest batches
   static constexpr size_t kRefusedMax = 1000;
 

@@ -38,8 +38,8 @@ struct RuleServices {
 
 // Runs rules over a message and adds what they do to the caller's batch and replies:
 //   firehose   a record on the delivery stream, in the batch
-//   republish  a message in the replies (the broker publishes it, counts its hops and brings it back to
-//   rules) s3, sns    a record on the log stream "actions", in the batch, for ActionStage
+//   republish  a message in the replies: the broker publishes it, counts its hops, brings it back to rules
+//   s3, sns    a record on the log stream "actions", in the batch, for ActionStage
 // What fails fires the rule's error action, once for the run with every failure: at once, or by ActionStage
 // if the run has s3 or sns actions. Nothing here blocks.
 //

@@ -276,6 +276,19 @@ TEST_F(StageTest, AFullDiskStopsItWithoutLoss) {
   EXPECT_TRUE(sender->open.empty());
 }
 
+TEST_F(StageTest, ARefusedStepThatIsThereIsDeliveredAllTheSame) {
+  subscribe("a", "http", "http://a/");
+  publish("one");
+  log.fail_next_sync("Input/output error");
+  stage->run_once();
+  EXPECT_TRUE(sender->open.empty());
+  log.set_trouble("");
+  clock.advance(Duration{1'000});
+  stage->run_once();
+  EXPECT_EQ(sender->open.size(), 1u);
+  EXPECT_EQ(stored(), 1u);
+}
+
 TEST(Delivery, ReadsWhatItWrites) {
   Delivery d{.key = "k",
              .kind = NotificationKind::kUnsubscribeConfirmation,

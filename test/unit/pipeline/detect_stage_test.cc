@@ -187,6 +187,21 @@ TEST_F(DetectStageTest, ARefusingLogIsTriedAgainWithTheSameOutcome) {
   EXPECT_EQ(dump(log), dump(whole));
 }
 
+TEST_F(DetectStageTest, ARefusedStepThatIsThereIsNotRepeated) {
+  log::MemoryLog whole;
+  play(whole);
+  drain(*stage(whole, options()));
+  log::MemoryLog log;
+  play(log);
+  const auto stage = this->stage(log, options());
+  log.fail_next_sync("Input/output error");
+  EXPECT_FALSE(stage->step());
+  EXPECT_FALSE(stage->step());  // in trouble there is no telling
+  log.set_trouble("");
+  drain(*stage);
+  EXPECT_EQ(dump(log), dump(whole));
+}
+
 TEST_F(DetectStageTest, ProfilesFollowTheControlPlane) {
   log::MemoryLog log;
   const auto stage = this->stage(log, options());

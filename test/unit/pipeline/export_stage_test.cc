@@ -157,6 +157,41 @@ TEST_F(ExportStageTest, ABrokerThatIsAwayIsTriedAgain) {
   EXPECT_EQ(delivered(log).size(), 1U);
 }
 
+TEST_F(ExportStageTest, ARefusedWriteThatIsThereIsNotRepeated) {
+  log::MemoryLog log;
+  const auto stage = this->stage(log);
+  point(log, "$aws/rules/lake_rule/metric/x", "a", -1, 1);
+  drain(*stage);
+  clock_.advance(Duration{70'000});
+  log.fail_next_sync("Input/output error");
+  EXPECT_FALSE(stage->step());
+  EXPECT_FALSE(stage->step());
+  log.set_trouble("");
+  drain(*stage);
+  EXPECT_EQ(delivered(log).size(), 1U);
+  EXPECT_EQ(messages("published"), 1.0);
+}
+
+TEST_F(ExportStageTest, AFullDiskDropsNothing) {
+  log::MemoryLog log;
+  const auto stage = this->stage(log);
+  point(log, "metric/cellular", "a", -1);
+  drain(*stage);
+  log.set_trouble("No space left on device");
+  subscribers_.status = fail(ErrorCode::kUnavailable, "the log refuses writes: No space left on device");
+  for (int i = 0; i < 10; ++i) {
+    clock_.advance(Duration{70'000});
+    drain(*stage);
+  }
+  log.set_trouble("");
+  subscribers_.status = {};
+  clock_.advance(Duration{1000});
+  drain(*stage);
+  EXPECT_EQ(messages("unavailable"), 0.0);
+  EXPECT_EQ(subscribers_.messages.size(), 1U);
+  EXPECT_EQ(delivered(log).size(), 1U);
+}
+
 TEST_F(ExportStageTest, ACrashAtAnyWriteLosesAndRepeatsNothing) {
   const auto things_of = [&](const log::Log& log) {
     std::vector<std::string> things;
