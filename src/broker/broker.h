@@ -53,7 +53,7 @@ struct ConnectionInfo {
   uint32_t keep_alive_seconds = 0;
   uint32_t session_expiry_seconds = 0;
   Timestamp connected_since, disconnected_since;
-  std::string disconnect_reason;  // iot-core.md 3.1
+  std::string disconnect_reason;  // disconnectReason of lifecycle events
   struct Subscription {
     std::string filter;
     int qos = 0;

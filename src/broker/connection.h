@@ -18,7 +18,7 @@ namespace fleetward::broker {
 
 class Shard;
 
-// Why a connection ended (iot-core.md 3.1).
+// Why a connection ended (AWS IoT Developer Guide, Lifecycle events).
 enum class EndReason : uint8_t {
   kClientInitiated,
   kAuthError,

@@ -63,7 +63,7 @@ class PublishHook {
 };
 
 // Cloud-side observations of one thing or client since the last delta: plain counters on its connection,
-// handed over once each observation interval and at disconnect. Sources: detect.md 1.1.
+// handed over once each observation interval and at disconnect, as AWS's cloud-side metrics.
 struct Observation {
   std::string thing;  // thing name, or the client id of an unregistered device
   bool registered = false;

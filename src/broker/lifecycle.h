@@ -7,7 +7,7 @@
 
 #include "broker/hooks.h"
 
-// The messages on `$aws/events/...` about connections (iot-core.md 3.1). Pure.
+// The messages on `$aws/events/...` about connections (AWS IoT Developer Guide, Lifecycle events). Pure.
 namespace fleetward::broker::lifecycle {
 
 struct Subject {

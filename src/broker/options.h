@@ -7,7 +7,7 @@
 
 namespace fleetward::broker {
 
-// Every bound of the broker, with its default. Sources: iot-core.md 2.7 (the limits of AWS IoT Core), except
+// Every bound of the broker, with its default. Source: the quotas of AWS IoT Core, except
 // where a comment says otherwise. Ranges are checked by check(); the configuration file maps onto these
 // fields.
 struct Options {

@@ -49,7 +49,7 @@ struct ClientSession {
   Timestamp expires;   // {0} while connected
   Timestamp timer_at;  // the timer wheel's live entry
   const char* disconnect_reason = "";
-  int64_t lifecycle_version = 0;  // iot-core.md 3.1 versionNumber
+  int64_t lifecycle_version = 0;  // versionNumber of lifecycle events
 
   // MQTT 5 will that waits for its delay.
   MessagePtr delayed_will;

@@ -4,7 +4,7 @@
 #include <string_view>
 
 // Which topics exist for clients: all that do not start with '$', and those reserved ones that this release
-// serves (iot-core.md 3). Pure.
+// serves (Developer Guide, Reserved topics). Pure.
 namespace fleetward::broker {
 
 inline bool is_ordinary_topic(std::string_view topic) {

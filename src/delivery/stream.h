@@ -36,7 +36,7 @@ struct CloudWatchOptions {  // accepted and shown; nothing is sent anywhere
   std::string log_stream;
 };
 
-// The S3 destination. Prefixes were checked when the stream was created (prefix.h).
+// The S3 destination. Prefixes were checked when the stream was created (object_name.h).
 struct Destination {
   std::string role_arn;
   std::string bucket;             // without "arn:aws:s3:::"

@@ -45,7 +45,7 @@ struct Config {
 };
 using ConfigPtr = std::shared_ptr<const Config>;
 
-// How a data point is combined over the period of an export batch (detect.md: aggregation by class).
+// How a data point is combined over the period of an export batch (AWS IoT Developer Guide, Metrics export).
 enum class ExportClass : uint8_t {
   kAsIs,     // device-side and custom: every value as reported
   kSum,      // counters

@@ -36,7 +36,7 @@ using AuthorizeFunction =
 // Answers an unsigned GET or HEAD of one path (health, metrics, SNS's certificate).
 using PublicHandler = std::function<Response(const RequestHead& head)>;
 
-// POST /topics/<topic> with a client certificate (iot-core.md 2.8): `topic` is decoded, head.query holds qos
+// POST /topics/<topic> with a client certificate (AWS: HTTPS): `topic` is decoded, head.query holds qos
 // and retain, head.client_certificate_id says who.
 using CertificatePublish =
     std::function<Response(const RequestHead& head, std::string_view topic, std::string payload)>;

@@ -17,7 +17,7 @@
 // its committed offset, retention deletes from the front), so that Kafka can back the same interface.
 namespace fleetward::log {
 
-// A stream ("reports", "records/<delivery stream>", ...) and one of its partitions, counted from 0.
+// A stream ("events", "records/<delivery stream>", ...) and one of its partitions, counted from 0.
 struct Partition {
   std::string stream;
   uint32_t index = 0;

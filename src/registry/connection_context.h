@@ -10,7 +10,7 @@
 
 namespace fleetward::registry {
 
-// Policy variables and condition keys of one connection (iot-core.md 4.6). Private to the device authorizer.
+// Policy variables and condition keys of one connection (AWS names). Private to the device authorizer.
 class ConnectionContext final : public identity::RequestContext {
  public:
   // `certificate` and `thing` may be null.

@@ -12,7 +12,7 @@
 #include "core/result.h"
 #include "rules/template.h"
 
-// What a rule does with its output (iot-core.md 6.9). Field names are the wire's; a Template field may hold
+// What a rule does with its output (AWS: Rule actions). Field names are the wire's; a Template field may hold
 // ${expressions}.
 namespace fleetward::rules {
 

@@ -34,7 +34,7 @@ class Selection {
   std::vector<Item> items_;
 };
 
-// The payload that is not a JSON document as text in a JSON answer: its base64 (iot-core.md 6.7).
+// The payload that is not a JSON document as text in a JSON answer: its base64 (AWS: Binary payloads).
 inline constexpr std::string_view kBinaryMember = "payload";
 
 }  // namespace fleetward::rules

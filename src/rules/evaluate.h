@@ -60,7 +60,7 @@ struct Evaluation {
 
 Evaluation evaluate(const Rule& rule, const Message& message);
 
-// The error action with the payload of iot-core.md 6.10, sent as its output; templates are evaluated on the
+// The error action with AWS's error payload, sent as its output; templates are evaluated on the
 // original message. The rule must have an error action.
 Evaluation evaluate_error_action(const Rule& rule, const Message& message,
                                  const std::vector<ActionFailure>& failures);

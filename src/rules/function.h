@@ -17,7 +17,7 @@ namespace fleetward::rules {
 
 using Arguments = std::span<Value>;
 
-// A function of iot-core.md 6.6. Bad arguments give Undefined: a call never fails.
+// A function of the AWS IoT SQL reference. Bad arguments give Undefined: a call never fails.
 struct Function {
   std::string_view name;  // lower case
   uint8_t args_min = 0;

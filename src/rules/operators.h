@@ -4,7 +4,7 @@
 #include "rules/node.h"
 #include "rules/value.h"
 
-// The operators of iot-core.md 6.5, on values.
+// The operators of the AWS IoT SQL reference, on values.
 namespace fleetward::rules {
 
 Value logical(ast::Operator op, const Value& a, const Value& b);

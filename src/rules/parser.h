@@ -6,7 +6,7 @@
 #include "rules/ast.h"
 #include "rules/limits.h"
 
-// Grammar: iot-core.md 6.3 (AWS IoT SQL reference). A Pratt parser over Lexer's tokens.
+// Grammar: AWS IoT SQL reference. A Pratt parser over Lexer's tokens.
 namespace fleetward::rules {
 
 // A whole statement. kMalformed with line and column; kUnimplemented for constructs of other SQL dialects,

@@ -41,7 +41,7 @@ struct Dependencies {
 
 http::Service service(const Dependencies& d);
 
-// POST /topics/<topic> by a device's certificate (iot-core.md 2.8): its policies decide, without a client id.
+// POST /topics/<topic> by a device's certificate (AWS: HTTPS): its policies decide, without a client id.
 struct CertificatePublishDependencies {
   const BrokerAccess& broker;
   const state::Store& store;
