@@ -1,51 +1,24 @@
 """Detect and metric export with real clients: reports under kill -9, custom metrics and profiles with boto3, CBOR."""
 import collections
 import datetime
-import json
-import random
-import threading
 import time
 
 import botocore.exceptions
 import pytest
+from crash import Sender, acknowledged_of, attempted_of, send_under_kills
 from devices import Thing, wait_for
 import lake
 
 
-class Reporter(threading.Thread):
-    """A device that reports a rising number as a custom metric and keeps those whose report was acknowledged."""
-
-    def __init__(self, thing):
-        super().__init__(daemon=True)
-        self.thing, self.stopping = thing, threading.Event()
-        self.acknowledged, self.attempted, self.number = set(), set(), 0
-
-    def run(self):
-        topic = f"$aws/things/{self.thing.name}/defender/metrics/json"
-        while not self.stopping.is_set():
-            try:
-                client = self.thing.client()
-            except (OSError, AssertionError):
-                time.sleep(0.05)
-                continue
-            while not self.stopping.is_set() and not client.disconnected.is_set():
-                self.number += 1
-                number = self.number
-                self.attempted.add(number)
-                body = {"hed": {"rid": number, "v": "1.0"}, "cmet": {"n": [{"number": number}]}}
-                info = client.paho.publish(topic, json.dumps(body), 1)
-                while not info.is_published() and not client.disconnected.is_set() and not self.stopping.is_set():
-                    time.sleep(0.001)
-                if info.is_published():
-                    self.acknowledged.add(number)
-            client.paho.loop_stop()  # without a retransmission: an unacknowledged number is not sent again
+def report(thing):
+    """A Sender of reports with a rising number as a custom metric."""
+    return Sender(thing, lambda number: (
+        f"$aws/things/{thing.name}/defender/metrics/json",
+        {"hed": {"rid": number, "v": "1.0"}, "cmet": {"n": [{"number": number}]}}))
 
 
 @pytest.mark.timeout(600)
 def test_reports_survive_kill_9_exactly_once(new_server):
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
-    moments = random.Random(seed)
     server = new_server()
     iot = server.boto("iot")
     bucket = lake.bucket(server)
@@ -62,26 +35,14 @@ def test_reports_survive_kill_9_exactly_once(new_server):
     iot.attach_security_profile(
         securityProfileName="numbers",
         securityProfileTargetArn=f"arn:aws:iot:{server.region}:{server.account}:all/registered-things")
-    reporters = [Reporter(Thing(server, f"report-{i}")) for i in range(4)]
-    server.keep_ports()
-    for reporter in reporters:
-        reporter.start()
-    for _ in range(8):
-        time.sleep(moments.uniform(0.05, 1.5))
-        server.kill()
-        server.start()
-    time.sleep(1)
-    for reporter in reporters:
-        reporter.stopping.set()
-    for reporter in reporters:
-        reporter.join(20)
+    senders = [report(Thing(server, f"report-{i}")) for i in range(4)]
+    send_under_kills(server, senders, kills=8)
 
     def delivered():
         return collections.Counter((m["thing"], m["value"]["number"]) for record in lake.records(server, bucket)
                                    for m in record["metrics"] if m["name"] == "n")
 
-    acknowledged = {(r.thing.name, n) for r in reporters for n in r.acknowledged}
-    attempted = {(r.thing.name, n) for r in reporters for n in r.attempted}
+    acknowledged, attempted = acknowledged_of(senders), attempted_of(senders)
     assert len(acknowledged) > 100, "the devices hardly sent anything"
     wait_for(lambda: acknowledged <= set(delivered()), timeout=60, what="every acknowledged value in the bucket")
     time.sleep(3)  # a repeated export would show by now
@@ -94,7 +55,7 @@ def test_reports_survive_kill_9_exactly_once(new_server):
     events = iot.list_violation_events(startTime=now - datetime.timedelta(hours=1), endTime=now, maxResults=250)
     starts = collections.Counter(e["thingName"] for e in events["violationEvents"]
                                  if e["violationEventType"] == "in-alarm")
-    crossed = {r.thing.name for r in reporters if max(r.acknowledged, default=0) >= 50}
+    crossed = {s.thing.name for s in senders if max(s.acknowledged, default=0) >= 50}
     assert {k: n for k, n in starts.items() if k in crossed} == dict.fromkeys(crossed, 1)
 
 

@@ -2,17 +2,15 @@
 import base64
 import http.server
 import json
-import random
 import threading
-import time
 
 import paho.mqtt.client as mqtt
 import pytest
 from botocore.exceptions import ClientError
+from crash import acknowledged_of, attempted_of, numbered, send_under_kills
 from devices import Thing, unique, wait_for
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from test_crash import Reporter
 import lake
 
 
@@ -238,28 +236,14 @@ def test_sns_action(server, rule_name, device):
 @pytest.mark.timeout(300)
 def test_s3_actions_survive_kill_9(new_server):
     """What was acknowledged is in the bucket under its own key, whenever the server died."""
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
-    moments = random.Random(seed)
     server = new_server()
     bucket = lake.bucket(server)
     role = lake.role(server, "objects", "iot", ["s3:PutObject"])
     create(server, "objects", "SELECT * FROM 'crash/#'",
            {"s3": {"roleArn": role, "bucketName": bucket, "key": "${thing}/${n}"}})
-    reporters = [Reporter(Thing(server, f"s3-{i}")) for i in range(2)]
-    server.keep_ports()
-    for reporter in reporters:
-        reporter.start()
-    for _ in range(6):
-        time.sleep(moments.uniform(0.05, 1.0))
-        server.kill()
-        server.start()
-    time.sleep(1)
-    for reporter in reporters:
-        reporter.stopping.set()
-    for reporter in reporters:
-        reporter.join(20)
-    acknowledged = {f"{r.thing.name}/{n}" for r in reporters for n in r.acknowledged}
+    senders = [numbered(Thing(server, f"s3-{i}")) for i in range(2)]
+    send_under_kills(server, senders, kills=6, pause_max=1.0)
+    acknowledged = {f"{thing}/{n}" for thing, n in acknowledged_of(senders)}
     assert len(acknowledged) > 50, "the devices hardly sent anything"
 
     def keys():
@@ -267,4 +251,4 @@ def test_s3_actions_survive_kill_9(new_server):
         return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
 
     wait_for(lambda: acknowledged <= keys(), timeout=60, what="every acknowledged message to be an object")
-    assert keys() <= {f"{r.thing.name}/{n}" for r in reporters for n in r.attempted}
+    assert keys() <= {f"{thing}/{n}" for thing, n in attempted_of(senders)}
