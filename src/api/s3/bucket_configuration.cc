@@ -33,16 +33,7 @@ ApiResponse get_bucket_tagging(const Environment& environment, Request& request)
   const auto tags = environment.store.bucket_tags(request.bucket());
   if (!tags) return store_fail(tags.error());
   if (tags->empty()) return s3_fail("NoSuchTagSet", "The TagSet does not exist");
-  XmlWriter xml("Tagging");
-  xml.open("TagSet");
-  for (const lake::Tag& tag : *tags) {
-    xml.open("Tag");
-    xml.text("Key", tag.key);
-    xml.text("Value", tag.value);
-    xml.close("Tag");
-  }
-  xml.close("TagSet");
-  return xml_response(xml.finish());
+  return xml_response(tagging_document(*tags));
 }
 
 ApiResponse put_bucket_tagging(const Environment& environment, Request& request) {

@@ -5,6 +5,7 @@
 #include <pugixml.hpp>
 
 #include "api/s3/fields.h"
+#include "api/s3/xml.h"
 
 namespace fleetward::api::s3 {
 namespace {
@@ -109,6 +110,19 @@ ApiResult<std::vector<lake::Tag>> parse_tagging_document(std::string_view text) 
   const pugi::xml_node set = root->child("TagSet");
   if (!set) return malformed();
   return read_tag_set(set, "Tag", kTagsMax);
+}
+
+std::string tagging_document(const std::vector<lake::Tag>& tags) {
+  XmlWriter xml("Tagging");
+  xml.open("TagSet");
+  for (const lake::Tag& tag : tags) {
+    xml.open("Tag");
+    xml.text("Key", tag.key);
+    xml.text("Value", tag.value);
+    xml.close("Tag");
+  }
+  xml.close("TagSet");
+  return xml.finish();
 }
 
 ApiResult<CreateBucketDocument> parse_create_bucket_document(std::string_view text) {

@@ -28,6 +28,7 @@ ApiResult<DeleteDocument> parse_delete_document(std::string_view text);
 ApiResult<std::vector<lake::CompletedPart>> parse_complete_document(std::string_view text, int parts_max);
 
 ApiResult<std::vector<lake::Tag>> parse_tagging_document(std::string_view text);
+std::string tagging_document(const std::vector<lake::Tag>& tags);
 
 struct CreateBucketDocument {
   std::string location;  // empty: not given

@@ -1,7 +1,6 @@
 #include "api/s3/documents.h"
 #include "api/s3/operations.h"
 #include "api/s3/upload.h"
-#include "api/s3/xml.h"
 
 namespace fleetward::api::s3 {
 
@@ -9,16 +8,7 @@ ApiResponse get_object_tagging(const Environment& environment, Request& request)
   if (auto ok = check_version_id(request.query("versionId")); !ok) return tl::unexpected(ok.error());
   const auto info = environment.store.head(request.bucket(), request.key());
   if (!info) return store_fail(info.error());
-  XmlWriter xml("Tagging");
-  xml.open("TagSet");
-  for (const lake::Tag& tag : info->attributes.tags) {
-    xml.open("Tag");
-    xml.text("Key", tag.key);
-    xml.text("Value", tag.value);
-    xml.close("Tag");
-  }
-  xml.close("TagSet");
-  return xml_response(xml.finish());
+  return xml_response(tagging_document(info->attributes.tags));
 }
 
 ApiResponse put_object_tagging(const Environment& environment, Request& request) {
