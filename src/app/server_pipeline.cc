@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "alerts/http_sender.h"
 #include "app/server_start.h"
 #include "pipeline/observation_sink.h"
@@ -29,7 +31,8 @@ Status start_broker(Server::Parts& p) {
   p.observations =
       std::make_unique<pipeline::LogObservationSink>(p.config.detect.partitions, *p.log, p.logger, p.metrics);
   broker::Options options = p.config.broker;
-  options.observation_interval = p.config.detect.tick;
+  // Several times a tick, so that each tick holds about as many observations of a device as any other.
+  options.observation_interval = std::max<Duration>(p.config.detect.tick / 4, Duration{1000});
   p.broker = std::make_unique<broker::Broker>(
       options, broker::Broker::Dependencies{*p.log, p.store, *p.device_authorizer, *p.ingest, *p.observations,
                                             p.clock, p.random, p.logger, p.metrics});

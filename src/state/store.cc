@@ -48,7 +48,7 @@ void Transaction::erase_document(size_t table, std::string_view key) {
 struct Store::Database : state::Database {};
 
 Store::Store() : database_(std::make_unique<Database>()) {
-  current_.store(std::make_shared<const Snapshot>());
+  publish(std::make_shared<const Snapshot>());
 }
 
 Store::~Store() = default;
@@ -56,9 +56,9 @@ Store::~Store() = default;
 size_t Store::add(TableOps ops) {
   tables_.push_back(std::move(ops));
   // Readable, and empty, before open().
-  auto snapshot = std::make_shared<Snapshot>(*current_.load());
-  snapshot->maps_.push_back(tables_.back().empty);
-  current_.store(std::move(snapshot));
+  auto grown = std::make_shared<Snapshot>(*snapshot());
+  grown->maps_.push_back(tables_.back().empty);
+  publish(std::move(grown));
   return tables_.size() - 1;
 }
 
@@ -87,17 +87,23 @@ Status Store::open(const std::string& path) {
     }
     snapshot->maps_.push_back(loader->finish());
   }
-  current_.store(std::move(snapshot));
+  publish(std::move(snapshot));
   return {};
 }
 
 SnapshotPtr Store::snapshot() const {
-  return current_.load();
+  const std::lock_guard lock(current_mutex_);
+  return current_;
+}
+
+void Store::publish(SnapshotPtr snapshot) {
+  const std::lock_guard lock(current_mutex_);
+  current_.swap(snapshot);  // the last reference to the old one is let go outside
 }
 
 Status Store::transact(const std::function<Status(Transaction&)>& change) {
   const std::lock_guard lock(writer_);
-  const SnapshotPtr base = current_.load();
+  const SnapshotPtr base = snapshot();
   Transaction transaction(*this, *base);
   try {
     if (auto changed = change(transaction); !changed) return changed;
@@ -119,7 +125,7 @@ Status Store::transact(const std::function<Status(Transaction&)>& change) {
   auto next = std::make_shared<Snapshot>(std::move(transaction.draft_));
   next->version_ = base->version_ + 1;
   const SnapshotPtr published = std::move(next);
-  current_.store(published);
+  publish(published);
   for (const auto& listener : listeners_) listener(published);
   return {};
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -176,7 +175,11 @@ class Store {
   std::unique_ptr<Database> database_;
   std::mutex writer_;
   std::vector<std::function<void(SnapshotPtr)>> listeners_;
-  std::atomic<std::shared_ptr<const Snapshot>> current_;
+  void publish(SnapshotPtr snapshot);
+
+  // Held for the copy of one pointer. (std::atomic<shared_ptr> of GCC 12 unlocks without release order.)
+  mutable std::mutex current_mutex_;
+  SnapshotPtr current_;
 };
 
 }  // namespace fleetward::state

@@ -12,7 +12,7 @@ TEST(Config, ReadsUnitsAndKeepsDefaults) {
     [detect]
     tick = "1s"
     [broker]
-    packet_bytes_max = "64KiB"
+    packet_bytes_max = "256KiB"
     shards = 2
     [server]
     certificate_names = ["a.example", "192.0.2.7"]
@@ -22,7 +22,7 @@ TEST(Config, ReadsUnitsAndKeepsDefaults) {
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->detect.tick, Duration{1000});
   EXPECT_EQ(config->detect.export_interval, Duration{300'000});
-  EXPECT_EQ(config->broker.packet_bytes_max, 65536u);
+  EXPECT_EQ(config->broker.packet_bytes_max, 262144u);
   EXPECT_EQ(config->broker.shards, 2u);
   EXPECT_EQ(config->server.certificate_names.size(), 2u);
 }
