@@ -12,6 +12,7 @@
 #include "core/encoding.h"
 #include "identity/identities.h"
 #include "log/memory_log.h"
+#include "test/unit/api/service_role.h"
 
 namespace fleetward::api::firehose {
 namespace {
@@ -45,14 +46,7 @@ class Conversation : public testing::Test {
  protected:
   Conversation() {
     EXPECT_TRUE(store_.open(":memory:"));
-    identity::Role role;
-    role.name = "delivery";
-    role.path = "/";
-    role.trust = identity::PolicyDocument::parse(
-                     R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",
-                       "Principal":{"Service":"firehose.amazonaws.com"}}]})",
-                     identity::kTrustRules)
-                     .value();
+    const identity::Role role = service_role("delivery", "firehose.amazonaws.com");
     EXPECT_TRUE(store_.transact([&](state::Transaction& t) -> Status {
       t.put(identities_.roles, identity::name_key(role.name), role);
       return {};

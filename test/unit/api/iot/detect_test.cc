@@ -7,6 +7,7 @@
 #include "log/memory_log.h"
 #include "pipeline/detect_stage.h"
 #include "pipeline/report_intake.h"
+#include "test/unit/api/service_role.h"
 
 namespace fleetward::api::iot {
 namespace {
@@ -19,14 +20,7 @@ class DetectApi : public testing::Test {
  protected:
   DetectApi() : authority_(*registry::CertificateAuthority::create(random_, clock_.now())) {
     EXPECT_TRUE(store_.open(":memory:"));
-    identity::Role role;
-    role.name = "export";
-    role.path = "/";
-    role.trust = identity::PolicyDocument::parse(
-                     R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",
-                         "Principal":{"Service":"iot.amazonaws.com"}}]})",
-                     identity::kTrustRules)
-                     .value();
+    const identity::Role role = service_role("export", "iot.amazonaws.com");
     EXPECT_TRUE(store_.transact([&](state::Transaction& t) -> Status {
       t.put(identities_.roles, identity::name_key("export"), role);
       for (const char* name : {"fleet", "child"}) {

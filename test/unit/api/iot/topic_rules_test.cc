@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "test/unit/api/service_role.h"
+
 namespace fleetward::api::iot {
 namespace {
 
@@ -13,14 +15,7 @@ class TopicRules : public testing::Test {
  public:
   TopicRules() {
     EXPECT_TRUE(store_.open(":memory:"));
-    identity::Role role;
-    role.name = "r";
-    role.path = "/";
-    role.trust = identity::PolicyDocument::parse(
-                     R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",
-                         "Principal":{"Service":"iot.amazonaws.com"}}]})",
-                     identity::kTrustRules)
-                     .value();
+    const identity::Role role = service_role("r", "iot.amazonaws.com");
     EXPECT_TRUE(store_.transact([&](state::Transaction& t) -> Status {
       t.put(identities_.roles, identity::name_key("r"), role);
       return {};
