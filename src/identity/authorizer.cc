@@ -103,12 +103,7 @@ Status Authorizer::authorize_pass_role(const Caller& caller, std::string_view ar
 Status Authorizer::authorize_assume_role(const Caller& caller, const Role& role,
                                          const RequestContext& context) const {
   const std::string arn = role_arn(scope_, role);
-  Principal principal{.arn = caller.arn, .account = caller.account};
-  if (caller.kind == Caller::Kind::kAssumedRole) {
-    const state::SnapshotPtr snapshot = store_.snapshot();
-    if (const Role* own = snapshot->get(tables_.roles).find(name_key(caller.name)))
-      principal.role_arn = role_arn(scope_, *own);
-  }
+  const Principal principal{.arn = caller.arn, .role_arn = caller.role_arn, .account = caller.account};
   const Decision trust = role.trust->evaluate("sts:AssumeRole", arn, context, &principal);
   const Decision own = decide(caller, "sts:AssumeRole", arn, context);
   // Trust in the account as a whole delegates to its identity policies, so both sides are asked; root needs

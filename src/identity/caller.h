@@ -15,6 +15,8 @@ struct Caller {
   std::string account;  // 12 digits
   std::string name;     // user or role name; empty for root
   std::string access_key_id;
+  std::string role_arn;    // of an assumed role's session: the role itself, with its path
+  bool temporary = false;  // signed with a session's credentials
 };
 
 }  // namespace fleetward::identity

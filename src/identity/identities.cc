@@ -146,15 +146,21 @@ Result<AccessKey> access_key_from_json(const json::object& o) {
 json::object session_to_json(const Session& s) {
   json::array policies;
   for (const Document& d : s.session_policies) policies.emplace_back(d->text());
-  return {{"id", s.access_key_id},     {"secret", s.secret},
-          {"token", s.token},          {"role", s.role},
-          {"session", s.session_name}, {"user", s.user},
-          {"expires", s.expires.ms},   {"policies", std::move(policies)}};
+  return {{"id", s.access_key_id},
+          {"secret", s.secret},
+          {"token", s.token},
+          {"role", s.role},
+          {"session", s.session_name},
+          {"user", s.user},
+          {"principal", s.principal_id},
+          {"expires", s.expires.ms},
+          {"policies", std::move(policies)}};
 }
 
 Result<Session> session_from_json(const json::object& o) {
-  Session out{text(o, "id"),      text(o, "secret"), text(o, "token"),   text(o, "role"),
-              text(o, "session"), text(o, "user"),   time(o, "expires"), {}};
+  Session out{text(o, "id"),        text(o, "secret"),  text(o, "token"),
+              text(o, "role"),      text(o, "session"), text(o, "user"),
+              text(o, "principal"), time(o, "expires"), {}};
   if (const json::array* policies = json::find_array(o, "policies")) {
     for (const json::value& p : *policies) {
       auto document = PolicyDocument::parse(std::string_view(p.as_string()), kManagedRules);
@@ -277,15 +283,22 @@ Result<Credentials> find_credentials(const state::Snapshot& snapshot, const Tabl
   if (session->role.empty()) {
     auto owner = user_caller(snapshot, tables, scope, session->user);
     if (!owner) return fail(owner.error());
+    if (owner->kind == Caller::Kind::kUser && owner->id != session->principal_id) {
+      return fail(ErrorCode::kUnauthenticated, "the user of this session is gone");
+    }
     caller = std::move(*owner);
   } else {
     const Role* role = snapshot.get(tables.roles).find(name_key(session->role));
-    if (role == nullptr) return fail(ErrorCode::kUnauthenticated, "the role of this session is gone");
+    if (role == nullptr || role->id != session->principal_id) {
+      return fail(ErrorCode::kUnauthenticated, "the role of this session is gone");
+    }
     caller.kind = Caller::Kind::kAssumedRole;
     caller.arn = scope.global_arn("sts", "assumed-role/" + role->name + "/" + session->session_name);
     caller.id = role->id + ":" + session->session_name;
     caller.name = role->name;
+    caller.role_arn = role_arn(scope, *role);
   }
+  caller.temporary = true;
   caller.access_key_id = session->access_key_id;
   return Credentials{session->secret, session->token, session->expires, std::move(caller)};
 }

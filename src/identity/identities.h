@@ -74,6 +74,8 @@ struct Session {
   std::string secret, token;
   std::string role, session_name;
   std::string user;  // GetSessionToken: whose session; empty for root
+  // Id of the role or user ("" for root): one that is created again under the same name is another.
+  std::string principal_id;
   Timestamp expires;
   std::vector<Document> session_policies;  // intersect with the role's permissions
 };

@@ -66,6 +66,55 @@ def test_assume_role_and_its_session(server, name):
     assert code(error) in ("InvalidClientTokenId", "ExpiredToken")
 
 
+def session_of(server, role_arn, name="one"):
+    c = server.boto("sts").assume_role(RoleArn=role_arn, RoleSessionName=name)["Credentials"]
+    return dict(aws_access_key_id=c["AccessKeyId"], aws_secret_access_key=c["SecretAccessKey"],
+                aws_session_token=c["SessionToken"])
+
+
+def trust(server):
+    return json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": f"arn:aws:iam::{server.account}:root"}}]})
+
+
+def test_a_session_ends_with_its_role_or_user_whoever_takes_the_name(server, name):
+    iam = server.boto("iam")
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(server))["Role"]["Arn"]
+    of_role = session_of(server, arn)
+    user = user_client(server, name, "sts", None)
+    c = user.get_session_token()["Credentials"]
+    of_user = dict(aws_access_key_id=c["AccessKeyId"], aws_secret_access_key=c["SecretAccessKey"],
+                   aws_session_token=c["SessionToken"])
+    for session in (of_role, of_user):
+        server.boto("sts", **session).get_caller_identity()
+        with pytest.raises(botocore.exceptions.ClientError) as error:  # it would never end
+            server.boto("sts", **session).get_session_token()
+        assert code(error) == "AccessDenied"
+
+    iam.delete_role(RoleName=name)
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(server))
+    for key in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]:
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName=name)
+    iam.create_user(UserName=name)
+    for session in (of_role, of_user):
+        with pytest.raises(botocore.exceptions.ClientError) as error:
+            server.boto("sts", **session).get_caller_identity()
+        assert code(error) == "InvalidClientTokenId"
+
+
+def test_a_role_gets_no_keys_of_the_user_of_its_name(server, name):
+    iam = server.boto("iam")
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(server))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=allow("iam:*"))
+    iam.create_user(UserName=name)
+    role = server.boto("iam", **session_of(server, arn))
+    for call in (role.create_access_key, role.list_access_keys, role.get_user):
+        with pytest.raises(botocore.exceptions.ClientError) as error:
+            call()
+        assert code(error) == "ValidationError"
+
+
 def test_managed_policies_and_their_life(server, name):
     iam = server.boto("iam")
     arn = iam.create_policy(PolicyName=name, PolicyDocument=allow("iot:*"))["Policy"]["Arn"]

@@ -80,6 +80,28 @@ def test_bucket_policy_admits_and_denies(server, bucket):
     assert error.value.response["Error"]["Code"] == "NoSuchBucketPolicy"
 
 
+def test_a_bucket_policy_means_a_role_by_its_whole_arn(server, bucket):
+    iam = server.boto("iam")
+    name = "s3-" + uuid.uuid4().hex[:12]
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+                                                     "Principal": {"AWS": f"arn:aws:iam::{server.account}:root"}}]}
+    arn = iam.create_role(RoleName=name, Path="/team/", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(statement("Allow", "s3:*", "*")))
+    c = server.boto("sts").assume_role(RoleArn=arn, RoleSessionName="one")["Credentials"]
+    s3 = server.boto("s3", aws_access_key_id=c["AccessKeyId"], aws_secret_access_key=c["SecretAccessKey"],
+                     aws_session_token=c["SessionToken"])
+    s3.put_object(Bucket=bucket, Key="k", Body=b"v")
+    server.boto("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(
+        statement("Deny", "s3:GetObject", f"arn:aws:s3:::{bucket}/*", Principal={"AWS": arn})))
+    assert "with an explicit deny in a resource-based policy" in refused(lambda: s3.get_object(Bucket=bucket, Key="k"))
+
+
+def test_tags_at_an_upload_need_their_own_right(server, bucket):
+    s3, _ = user(server, statement("Allow", "s3:PutObject", f"arn:aws:s3:::{bucket}/*"))
+    s3.put_object(Bucket=bucket, Key="k", Body=b"v")
+    assert "s3:PutObjectTagging" in refused(lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"v", Tagging="a=b"))
+
+
 def test_anonymous_readers_of_a_public_bucket(server, bucket):
     root = server.boto("s3")
     root.put_object(Bucket=bucket, Key="k", Body=b"v")

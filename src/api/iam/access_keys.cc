@@ -11,7 +11,14 @@ constexpr size_t kKeysPerUserMax = 2;
 // The user whose keys are meant: the UserName member, else the caller itself (empty: root).
 http::ApiResult<std::string> owner(const Dependencies& d, const state::Snapshot& snapshot,
                                    const http::Call& call, const std::optional<std::string>& name) {
-  if (!name) return call.caller.name;
+  if (!name) {
+    // A role's name is not a user's, though there may be a user of that name.
+    if (call.caller.kind == identity::Caller::Kind::kAssumedRole) {
+      return http::api_fail(400, "ValidationError",
+                            "Must specify userName when calling with non-User credentials");
+    }
+    return call.caller.name;
+  }
   const identity::User* user = snapshot.get(d.tables.users).find(identity::name_key(*name));
   if (user == nullptr) return tl::unexpected(no_such("user", *name));
   return user->name;

@@ -47,6 +47,10 @@ http::ApiResult<json::object> get(const Dependencies& d, const http::Call& call,
   if (!name && call.caller.kind == identity::Caller::Kind::kRoot) {  // root asks for itself
     return json::object{{"User", json::object{{"UserId", call.caller.id}, {"Arn", call.caller.arn}}}};
   }
+  if (!name && call.caller.kind == identity::Caller::Kind::kAssumedRole) {
+    return http::api_fail(400, "ValidationError",
+                          "Must specify userName when calling with non-User credentials");
+  }
   const std::string wanted = name.value_or(call.caller.name);
   const User* user = snapshot->get(d.tables.users).find(identity::name_key(wanted));
   if (user == nullptr) return tl::unexpected(no_such("user", wanted));

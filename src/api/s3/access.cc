@@ -33,18 +33,12 @@ class S3Context final : public identity::RequestContext {
   identity::MapContext own_;
 };
 
-std::string role_arn_of(const identity::Caller& caller) {
-  if (caller.kind != identity::Caller::Kind::kAssumedRole) return {};
-  return "arn:aws:iam::" + caller.account + ":role/" + caller.name;
-}
-
 // A Deny for the whole account stops everyone in it; an Allow for the account leaves the choice to the
 // account's identity policies, so it admits nobody by itself.
 Decision evaluate_bucket_policy(const identity::PolicyDocument& policy, const identity::Caller& caller,
                                 std::string_view action, std::string_view resource,
                                 const identity::RequestContext& context) {
-  identity::Principal principal{
-      .arn = caller.arn, .role_arn = role_arn_of(caller), .account = caller.account};
+  identity::Principal principal{.arn = caller.arn, .role_arn = caller.role_arn, .account = caller.account};
   const Decision whole = policy.evaluate(action, resource, context, &principal);
   if (whole != Decision::kAllow) return whole;
   principal.account.clear();

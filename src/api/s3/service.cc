@@ -51,6 +51,11 @@ ApiResult<http::Response> S3Service::answer(http::S3Request& http) {
   if (!route->action.empty()) {
     auto allowed = access_.check(http, route->action, request.bucket(), request.key(), new_bucket);
     if (!allowed) return tl::unexpected(allowed.error());
+    // Tags decide what policies say of an object, so whoever may only write it may not choose them.
+    if (route->action == "s3:PutObject" && !http.headers.get("x-amz-tagging").empty()) {
+      allowed = access_.check(http, "s3:PutObjectTagging", request.bucket(), request.key());
+      if (!allowed) return tl::unexpected(allowed.error());
+    }
   }
   const Environment environment{store_, access_, options_.scope};
   return route->handler(environment, request);

@@ -116,6 +116,7 @@ http::ApiResult<json::object> assume_role(const Dependencies& d, const http::Cal
   }
   Session session = new_session(d, seconds);
   session.role = role->name;
+  session.principal_id = role->id;
   session.session_name = session_name;
   session.session_policies = std::move(*policies);
   if (auto ok = keep(d, session); !ok) return tl::unexpected(ok.error());
@@ -133,11 +134,13 @@ http::ApiResult<json::object> get_session_token(const Dependencies& d, const htt
   in.unsupported("SerialNumber");
   in.unsupported("TokenCode");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  if (call.caller.kind == identity::Caller::Kind::kAssumedRole) {
+  // Else whoever finds a session's credentials could renew them for ever.
+  if (call.caller.temporary) {
     return http::api_fail(403, "AccessDenied", "Cannot call GetSessionToken with session credentials");
   }
   Session session = new_session(d, seconds);
   session.user = call.caller.name;
+  if (call.caller.kind == identity::Caller::Kind::kUser) session.principal_id = call.caller.id;
   if (auto ok = keep(d, session); !ok) return tl::unexpected(ok.error());
   return json::object{{"Credentials", credentials_json(session)}};
 }
