@@ -31,6 +31,9 @@ struct Message {
   // How many rules it passed since a client or the API published it: a reply's is its cause's plus one (set
   // by the broker). Beyond Options::republish_hops_max it is dropped and counted.
   uint32_t hops = 0;
+  // How many of Options::republish_messages_max it may still become; a hop shares its own among its replies
+  // (set by the broker).
+  size_t offspring_max = 0;
   // The rules saw it already (the export stage runs them in the write of its own offset): the hook is not
   // asked.
   bool subscribers_only = false;

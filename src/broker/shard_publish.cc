@@ -44,7 +44,10 @@ void Shard::refuse_publish(Connection& connection, const mqtt::Publish& publish,
   } else {
     refuse(connection, fault.refusal, what);
   }
-  if (ticket != mqtt::kNoTicket) connection.protocol().acknowledge(connection.out(), ticket, fault.reason);
+  // A PUBACK of 3.1.1 holds no reason: it would say that the message was taken.
+  if (ticket != mqtt::kNoTicket && connection.protocol().version() == mqtt::Version::k5) {
+    connection.protocol().acknowledge(connection.out(), ticket, fault.reason);
+  }
   connection.protocol().disconnect(connection.out(), fault.reason, fault.text);
   end(connection,
       fault.reason == ReasonCode::kNotAuthorized ? EndReason::kAuthError : EndReason::kClientError);
@@ -94,13 +97,19 @@ bool Shard::run_hook(const Publisher& publisher, const mqtt::Publish& publish, c
                      uint32_t hops) {
   auto verdict = context_.dependencies.hook.on_publish(publisher, publish.topic, publish.payload, properties,
                                                        now_, gate_.batch());
+  size_t share = 0;
+  if (!verdict.replies.empty()) {
+    share = hops == 0 ? std::max<size_t>(options_.republish_messages_max / verdict.replies.size(), 1)
+                      : properties.offspring_max / verdict.replies.size();
+  }
   for (MessagePtr& reply : verdict.replies) {
-    if (hops >= options_.republish_hops_max) {
+    if (hops >= options_.republish_hops_max || share == 0) {
       stats_.refuse(Refusal::kRepublishHops);
       continue;
     }
     auto copy = std::make_shared<Message>(*reply);
     copy->hops = hops + 1;
+    copy->offspring_max = share;
     rounds_.current().replies.push_back(std::move(copy));
   }
   return verdict.route_to_subscribers;

@@ -274,6 +274,30 @@ TEST(Broker, what_the_hook_wrote_is_durable_before_the_puback_and_replies_follow
   EXPECT_EQ(h.hook.seen("loop").size(), Options{}.republish_hops_max + 1);
 }
 
+// Ten replies to every reply would be 10^8 messages within the hops.
+TEST(Broker, a_rule_that_multiplies_is_stopped_while_it_is_small) {
+  Harness h;
+  TestClient client(h.listen_plain());
+  ASSERT_EQ(client.connect({.client_id = "c"}), ReasonCode::kSuccess);
+  EXPECT_EQ(client.publish("bomb", "1"), ReasonCode::kSuccess);
+  eventually([&] { return h.metric("fleetward_broker_refused_total{reason=\"republish_hops\"}") == 10'000; },
+             "the third generation has no children");
+  EXPECT_EQ(h.hook.seen("bomb").size(), 1U + 10 + 100 + 1'000);
+}
+
+TEST(Broker, a_refused_publish_of_version_311_is_not_acknowledged) {
+  Harness h;
+  const std::string at = h.listen_plain();
+  const std::vector<std::pair<std::string, std::string>> refused = {
+      {"t", std::string(Options{}.payload_bytes_max + 1, 'x')}, {"$aws/things/t/shadow/update", "{}"}};
+  for (const auto& [topic, payload] : refused) {
+    TestClient client(at);
+    ASSERT_EQ(client.connect({.client_id = "c"}), ReasonCode::kSuccess);
+    client.send_publish(topic, payload, 1, 7);
+    EXPECT_TRUE(client.closed()) << topic;
+  }
+}
+
 TEST(Broker, a_log_in_trouble_stops_acknowledgements_and_recovers) {
   Harness h;
   const std::string at = h.listen_plain();

@@ -271,6 +271,9 @@ PublishHook::Verdict TestHook::on_publish(const Publisher& publisher, std::strin
   if (topic.starts_with("durable/")) batch.append({"records/test", 0}, std::string(payload), now);
   if (topic.starts_with("ask/")) reply("answer/" + std::string(topic.substr(4)));
   if (topic == "loop") reply("loop");
+  if (topic == "bomb") {
+    for (int i = 0; i < 10; ++i) reply("bomb");
+  }
   if (topic.starts_with("swallow/")) verdict.route_to_subscribers = false;
   return verdict;
 }
