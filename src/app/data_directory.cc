@@ -1,5 +1,6 @@
 #include "app/data_directory.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -15,12 +16,33 @@ namespace {
 
 constexpr char kFormat[] = "1";
 
+// What every directory holds that has served once, which endpoints.json tells: it is written last.
+constexpr std::array kPieces = {"state.db", "log/CURRENT", "pki/ca.pem", "pki/ca.key"};
+
+// A missing piece would be made anew, empty: the account would be gone, and what refers to it dropped,
+// without a word.
+Status check_pieces(const std::string& path) {
+  std::error_code ec;
+  if (!std::filesystem::exists(path + "/endpoints.json", ec)) return {};
+  for (const char* piece : kPieces) {
+    const std::string file = path + "/" + piece;
+    const std::uintmax_t size = std::filesystem::file_size(file, ec);
+    if (!ec && size > 0) continue;
+    return fail(
+        ErrorCode::kCorrupt,
+        file + " is " + (ec ? "missing" : "empty") +
+            " in a data directory that was in use: restore it from a backup, or begin with a new one");
+  }
+  return {};
+}
+
 Status check_format(const std::string& path) {
   const std::string file = path + "/format";
   const auto text = read_file(file);
   if (text) {
     const std::string found = text->substr(0, text->find('\n'));
-    if (found == kFormat) return {};
+    if (found == kFormat) return check_pieces(path);
+    if (found.empty()) return fail(ErrorCode::kCorrupt, file + " is empty");
     return fail(ErrorCode::kInvalidArgument, path + " has format " + found +
                                                  "; this Fleetward knows format " + kFormat +
                                                  ". It was written by a newer one.");
@@ -28,7 +50,8 @@ Status check_format(const std::string& path) {
   if (text.error().code != ErrorCode::kNotFound) return fail(text.error());
   std::error_code ec;
   for (const auto& entry : std::filesystem::directory_iterator(path, ec)) {
-    if (entry.path().filename() != "lock") {
+    // A first start that was killed leaves the lock and perhaps the half-written format.
+    if (const auto name = entry.path().filename(); name != "lock" && name != "format.new") {
       return fail(ErrorCode::kInvalidArgument, path + " is not empty and not a data directory of Fleetward");
     }
   }

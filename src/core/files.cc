@@ -37,6 +37,9 @@ Result<std::string> read_file(const std::string& path) {
   std::error_code ec;
   const std::uintmax_t size = std::filesystem::file_size(path, ec);
   if (!ec && size > kFileBytesMax) return fail(ErrorCode::kLimitExceeded, path + ": larger than 16 MiB");
+  if (std::filesystem::is_directory(path, ec)) {  // it would open, and read as nothing
+    return fail(ErrorCode::kUnavailable, path + ": is a directory");
+  }
   errno = 0;
   std::ifstream in(path, std::ios::binary);
   if (!in) return system_error(path);

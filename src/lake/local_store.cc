@@ -64,10 +64,19 @@ Status LocalStore::take_lock() {
 
 Status LocalStore::open() {
   if (auto ok = take_lock(); !ok) return ok;
-  auto index = Index::open(options_.directory + "/index.db");
+  // With a new index every content would be an orphan, and go.
+  const std::string file = options_.directory + "/index.db";
+  const std::string contents = options_.directory + "/contents";
+  std::error_code ec;
+  if (!std::filesystem::exists(file, ec) && std::filesystem::exists(contents, ec) &&
+      !std::filesystem::is_empty(contents, ec)) {
+    return fail(ErrorCode::kCorrupt,
+                file + " is missing beside the objects' contents: restore it from a backup");
+  }
+  auto index = Index::open(file);
   if (!index) return fail(to_error(index.error()));
   index_ = std::move(*index);
-  files_ = std::make_unique<ContentFiles>(options_.directory + "/contents", index_->stored_watermarks());
+  files_ = std::make_unique<ContentFiles>(contents, index_->stored_watermarks());
   clean_up();
   index_->set_watermarks([this] { return files_->watermarks(); });
   return {};
