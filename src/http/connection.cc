@@ -94,7 +94,7 @@ asio::awaitable<bool> Server::Impl::Connection::write(std::string_view bytes) {
 
 asio::awaitable<bool> Server::Impl::Connection::handshake() {
   error_code ec;
-  stream_.expires_after(server_.options.read_timeout);
+  stream_.expires_after(server_.options.head_timeout);
   const std::string hello = std::move(input_);
   input_.clear();
   co_await tls_->async_handshake(asio::ssl::stream_base::server, asio::buffer(hello),
@@ -133,7 +133,7 @@ asio::awaitable<bool> Server::Impl::Connection::read_head(RequestParser& parser)
     if (!got) co_return false;
   }
   // One deadline for the whole head: a client that drips bytes does not renew it.
-  const auto deadline = std::chrono::steady_clock::now() + server_.options.read_timeout;
+  const auto deadline = std::chrono::steady_clock::now() + server_.options.head_timeout;
   for (;;) {
     error_code ec;
     const size_t used = parser.put(asio::buffer(input_), ec);

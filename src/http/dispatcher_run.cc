@@ -309,7 +309,7 @@ void Dispatcher::Impl::account_for(const RequestHead& head, const Outcome& outco
               {"path", std::string_view(head.raw_path).substr(0, 256)},
               {"status", status_text},
               {"error", outcome.error},
-              {"reason", outcome.message},
+              {"reason", std::string_view(outcome.message).substr(0, 1024)},
               {"caller", outcome.caller},
               {"peer", head.peer_address},
               {"request_id", request_id}});

@@ -9,6 +9,7 @@ namespace fleetward::http {
 namespace {
 
 constexpr size_t kDepthMax = 10;
+constexpr size_t kNameShown = 256;  // a name can be as long as a body
 
 // Names in the order of appearance would do for members, but lists and maps are numbered: keep both cheap by
 // sorting numbers as numbers.
@@ -154,14 +155,16 @@ ApiResult<json::object> query_arguments(const std::vector<QueryParameter>& param
     for (size_t at = 0; at <= name.size(); ++depth) {
       const size_t end = std::min(name.find('.', at), name.size());
       if (end == at || depth == kDepthMax || node->has_text) {
-        return api_fail(400, "MalformedQueryString", "The parameter '" + parameter.name + "' is malformed.");
+        return api_fail(400, "MalformedQueryString",
+                        "The parameter '" + parameter.name.substr(0, kNameShown) + "' is malformed.");
       }
       node = &node->children[std::string(name.substr(at, end - at))];
       at = end + 1;
     }
     if (node->has_text || !node->children.empty()) {
-      return api_fail(400, "MalformedQueryString",
-                      "The parameter '" + parameter.name + "' contradicts another one.");
+      return api_fail(
+          400, "MalformedQueryString",
+          "The parameter '" + parameter.name.substr(0, kNameShown) + "' contradicts another one.");
     }
     node->has_text = true;
     node->text = parameter.value;

@@ -12,6 +12,8 @@
 namespace fleetward::http {
 namespace {
 
+constexpr std::chrono::milliseconds kMakeRoomInterval{500};
+
 int select_http11(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* in,
                   unsigned int in_length, void*) {
   static const unsigned char kOffer[] = "\x08http/1.1";
@@ -112,6 +114,12 @@ void Server::Impl::start(tcp::socket socket, std::string peer, std::string prefi
     const std::lock_guard lock(mutex);
     if (stopping || connections.size() >= options.connections_max) {
       refused_connections.Increment();
+      // Who only keeps connections open does not keep others out.
+      const auto now = std::chrono::steady_clock::now();
+      if (!stopping && now - made_room >= kMakeRoomInterval) {
+        made_room = now;
+        each(&Connection::close_if_idle);
+      }
       return;  // the socket closes
     }
     error_code ignored;
@@ -156,6 +164,14 @@ asio::awaitable<void> Server::Impl::accept_loop(std::shared_ptr<tcp::acceptor> a
   }
 }
 
+void Server::Impl::each(void (Connection::*action)()) {
+  for (const auto& [key, weak] : connections) {
+    if (auto connection = weak.lock()) {
+      asio::post(connection->executor(), [connection, action] { (connection.get()->*action)(); });
+    }
+  }
+}
+
 void Server::Impl::stop(Duration grace) {
   {
     const std::lock_guard lock(adopting);  // nobody is inside adopt() from here on
@@ -167,13 +183,6 @@ void Server::Impl::stop(Duration grace) {
       acceptor->close(ignored);
     });
   }
-  const auto each = [this](void (Connection::*action)()) {  // under the mutex
-    for (const auto& [key, weak] : connections) {
-      if (auto connection = weak.lock()) {
-        asio::post(connection->executor(), [connection, action] { (connection.get()->*action)(); });
-      }
-    }
-  };
   {
     std::unique_lock lock(mutex);
     each(&Connection::close_if_idle);

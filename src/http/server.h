@@ -16,12 +16,14 @@ struct ServerOptions {
   int io_threads = 2;             // read and write sockets
   int worker_threads = 8;         // run handlers
   size_t worker_queue_max = 256;  // requests waiting for a worker; beyond: 503
-  size_t connections_max = 1024;  // accepted beyond this are closed at once, counted
+  // Accepted beyond this are closed at once, counted; and so are the idle ones, to make room for the next.
+  size_t connections_max = 1024;
   size_t header_bytes_max = 64 * 1024;
   uint64_t body_bytes_max = uint64_t{1} << 20;  // unless Handler::before_body raises it
   size_t memory_body_max = size_t{1} << 20;     // larger bodies go to a file in `spool_directory`
   std::string spool_directory;
-  Duration read_timeout{60'000};   // between two bytes of a request
+  Duration head_timeout{10'000};   // a TLS handshake; a request's head, from its first byte
+  Duration read_timeout{60'000};   // between two bytes of a request's body
   Duration idle_timeout{120'000};  // between requests of a connection
 };
 

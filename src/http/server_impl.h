@@ -60,6 +60,7 @@ struct Server::Impl {
   std::condition_variable changed;
   std::map<Connection*, std::weak_ptr<Connection>> connections;
   std::map<std::string, std::shared_ptr<asio::ssl::context>> contexts;  // by certificate path
+  std::chrono::steady_clock::time_point made_room;
 
   Impl(ServerOptions o, std::shared_ptr<Handler> h, Logger& l, Metrics& m);
   ~Impl();
@@ -69,6 +70,8 @@ struct Server::Impl {
   void start(tcp::socket socket, std::string peer, std::string prefix,
              std::shared_ptr<asio::ssl::context> tls);
   void stop(Duration grace);
+  // Asks every connection for it, on its executor. Under the mutex.
+  void each(void (Connection::*action)());
 
   // Runs `work` on a worker, resumes the coroutine on its own executor. Never refused: bounds are checked
   // where requests enter.

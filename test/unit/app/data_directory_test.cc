@@ -60,6 +60,12 @@ TEST_F(Directory, one_that_lost_a_piece_is_refused_by_name) {
   EXPECT_NE(refusal().find("/pki/ca.pem is missing"), std::string::npos);
 }
 
+TEST_F(Directory, a_directory_is_no_file) {
+  const auto text = read_file(path_);
+  ASSERT_FALSE(text);
+  EXPECT_NE(text.error().message.find("is a directory"), std::string::npos);
+}
+
 TEST_F(Directory, formats) {
   put("format", "99\n");
   EXPECT_NE(refusal().find("written by a newer one"), std::string::npos);

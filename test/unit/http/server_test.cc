@@ -277,6 +277,15 @@ TEST_F(ServerTest, TooManyConnections) {
   EXPECT_EQ(first.answer(), "200 GET /a 0 ");
   Client second(address);
   EXPECT_EQ(second.read_all(), "");
+  // The one that was idle made room.
+  EXPECT_EQ(first.read_all(), "");
+  std::string answer;
+  for (int i = 0; i < 100 && answer.empty(); ++i) {
+    Client next(address);
+    next.send("GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    answer = next.read_all();
+  }
+  EXPECT_EQ(answer.substr(0, 12), "HTTP/1.1 200");
 }
 
 TEST_F(ServerTest, StopLetsARequestFinish) {
