@@ -123,7 +123,8 @@ bool Engine::tick(Timestamp time, uint64_t sequence, size_t things_max, Effects&
 
 void Engine::Impl::tick_thing(uint32_t index, Step& step) {
   Thing& thing = table.at(index);
-  if (thing.last_tick_ms >= step.time.ms) return;
+  // Ticks of a partition come in order; a later one than this was made before the wall clock was set back.
+  if (thing.last_tick_ms == step.time.ms) return;
   resolve(index, step);
   const bool connected = thing.cloud && thing.cloud->connected;
   const bool idle = thing.last_event_ms < (step.time - options.forget).ms && !connected;

@@ -305,7 +305,9 @@ void DetectStage::count(PartitionState& p) {
 Status DetectStage::append_due_ticks() {
   const int64_t tick = options_.engine.tick.count();
   const Timestamp boundary{clock_.now().ms / tick * tick};
-  if (boundary <= last_tick_) return {};
+  // The wall clock was set back: ticks go on from there, rather than wait until it has caught up.
+  if (boundary < last_tick_) last_tick_ = boundary;
+  if (boundary == last_tick_) return {};
   log::Batch batch;
   for (uint32_t i = 0; i < options_.partitions; ++i) {
     std::string record;

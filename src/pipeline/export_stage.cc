@@ -128,6 +128,8 @@ Result<bool> ExportStage::step() {
       if (!read) return fail(read.error());
       more = more || *read;
     }
+    // Never later than the next boundary from now, so that a wall clock set back does not hold the batch.
+    if (close_at_.ms != 0) close_at_ = std::min(close_at_, next_close(clock_.now(), options_.interval));
     const bool due = close_at_.ms != 0 && clock_.now() >= close_at_;
     if (due || batcher_.bytes() >= options_.batch_bytes_max) close_batch();
   }
@@ -173,6 +175,7 @@ void ExportStage::close_batch() {
 }
 
 bool ExportStage::publish_batch() {
+  try_at_ = std::min(try_at_, clock_.now() + options_.retry_interval);
   if (clock_.now() < try_at_) return false;
   bool all = true;
   for (Outgoing& outgoing : outgoing_) {

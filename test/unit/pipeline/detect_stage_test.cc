@@ -271,6 +271,12 @@ TEST_F(DetectStageTest, TicksAreAppendedAtTheirBoundary) {
   ASSERT_TRUE(stage->append_due_ticks());
   EXPECT_EQ(log.range({"events", 0}).end, 1U);
   EXPECT_EQ(log.range({"events", 1}).end, 1U);
+  // A wall clock that is set back by a day: the next boundary has its tick again.
+  clock_.set(clock_.now() - std::chrono::hours(24));
+  ASSERT_TRUE(stage->append_due_ticks());
+  clock_.advance(Duration{kTick});
+  ASSERT_TRUE(stage->append_due_ticks());
+  EXPECT_EQ(log.range({"events", 0}).end, 2U);
 }
 
 TEST_F(DetectStageTest, TheThreadWakesWithTheLog) {

@@ -86,6 +86,19 @@ TEST_F(ExportStageTest, BasicIngestReachesTheDeliveryStreamOnce) {
   EXPECT_EQ(messages("published"), 1.0);
 }
 
+TEST_F(ExportStageTest, AWallClockThatIsSetBackHoldsNothing) {
+  log::MemoryLog log;
+  clock_.advance(std::chrono::hours(24));
+  const auto stage = this->stage(log);
+  point(log, "$aws/rules/lake_rule", "a", -1);
+  drain(*stage);
+  clock_.set({kStart});
+  drain(*stage);
+  clock_.advance(Duration{70'000});
+  drain(*stage);
+  EXPECT_EQ(delivered(log).size(), 1U);
+}
+
 TEST_F(ExportStageTest, TheRuleNameAloneIsEnough) {
   log::MemoryLog log;
   const auto stage = this->stage(log);
