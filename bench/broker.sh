@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 build=${BUILD:-build/release}
 load=$build/bench/fleetward-load
 fleetward=${FLEETWARD:-$build/fleetward}
-connections=50 payload=300 windows="100 10 1" duration=5 threads=1 mqtt=4 serve="" json=""
+connections=50 payload=300 windows="100 10 1" duration=5 threads=2 mqtt=4 serve="" json=""
 peers=()
 while [[ $# -gt 0 ]]; do
   case $1 in
