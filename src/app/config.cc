@@ -7,6 +7,7 @@
 
 #include "app/config_keys.h"
 #include "broker/broker.h"
+#include "core/text.h"
 
 namespace fleetward::app {
 namespace {
@@ -17,6 +18,23 @@ tl::unexpected<Error> wrong(const std::string& what) {
 
 std::string at(const std::string& name, const toml::source_region& region) {
   return name + ":" + std::to_string(region.begin.line) + ": ";
+}
+
+// "host:port" or "[v6]:port" with a port of 0 to 65535. Whether the host is there is the listener's to find
+// out.
+bool is_address(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view host = text.substr(0, colon);
+  const bool bracketed = host.front() == '[' && host.back() == ']';
+  if (!bracketed && host.find_first_of(":[]") != std::string_view::npos) return false;
+  return parse_number<uint16_t>(text.substr(colon + 1)).has_value();
+}
+
+bool is_loopback(std::string_view address) {
+  const std::string_view host = address.substr(0, address.rfind(':'));
+  return host == "localhost" || host == "[::1]" ||
+         (host.substr(0, 4) == "127." && host.find_first_not_of("0123456789.") == std::string_view::npos);
 }
 
 ConfigValue to_value(const toml::node& node) {
@@ -93,9 +111,16 @@ Status check_config(const Config& config) {
   if (server.endpoint_host.empty() || server.endpoint_host.find_first_of(":/ ") != std::string::npos) {
     return wrong("server.endpoint_host must be a bare host name");
   }
-  const bool loopback = server.api_listen.empty() || server.api_listen.rfind("127.", 0) == 0 ||
-                        server.api_listen.rfind("localhost:", 0) == 0 ||
-                        server.api_listen.rfind("[::1]:", 0) == 0;
+  for (const auto& [name, address] :
+       {std::pair("api_listen", &server.api_listen), std::pair("api_tls_listen", &server.api_tls_listen),
+        std::pair("mqtts_listen", &server.mqtts_listen), std::pair("alpn_listen", &server.alpn_listen),
+        std::pair("mqtt_listen", &server.mqtt_listen)}) {
+    if (!address->empty() && !is_address(*address)) {
+      return wrong("server." + std::string(name) +
+                   " must be host:port, such as 127.0.0.1:8883 or [::1]:0, not '" + *address + "'");
+    }
+  }
+  const bool loopback = server.api_listen.empty() || is_loopback(server.api_listen);
   if (!loopback && !server.api_allow_remote) {
     return wrong(
         "server.api_listen is plain HTTP and " + server.api_listen +

@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <optional>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 
@@ -20,6 +21,14 @@ struct ServeOptions {
 int refuse(const Error& error) {
   std::fprintf(stderr, "fleetward: %s\n", error.message.c_str());
   return 1;
+}
+
+// One descriptor per connection: as many as the process may have.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);  // refused: the soft limit stands, and accepting beyond it is counted
 }
 
 Result<Config> configure(const ServeOptions& options) {
@@ -54,6 +63,7 @@ int serve(const ServeOptions& options) {
   }
   if (options.data_dir.empty()) return refuse({ErrorCode::kInvalidArgument, "--data-dir is required"});
   block_stop_signals();
+  raise_descriptor_limit();
   Logger logger(log_level(*config));
   auto data = DataDirectory::open(options.data_dir);
   if (!data) return refuse(data.error());

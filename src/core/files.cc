@@ -31,6 +31,17 @@ Status write_all(int fd, std::string_view text, const std::string& path) {
   return {};
 }
 
+// The new name of a file outlives a power cut only once its directory is synced.
+Status sync_directory(const std::string& path) {
+  const std::string directory = path.empty() ? "." : path;
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return system_error(directory);
+  Status synced;
+  if (::fsync(fd) != 0) synced = system_error(directory);
+  ::close(fd);
+  return synced;
+}
+
 }  // namespace
 
 Result<std::string> read_file(const std::string& path) {
@@ -59,7 +70,7 @@ Status write_file(const std::string& path, std::string_view text, unsigned mode)
   ::close(fd);
   if (!written) return written;
   if (std::rename(temporary.c_str(), path.c_str()) != 0) return system_error(path);
-  return {};
+  return sync_directory(std::filesystem::path(path).parent_path().string());
 }
 
 Status make_directory(const std::string& path, unsigned mode) {
