@@ -51,7 +51,7 @@ http::ApiResult<json::object> create(const Dependencies& d, const http::Call& ca
   if (!user) return tl::unexpected(user.error());
   const AccessKey key{identity::new_id(d.random, "AKIA").substr(0, 20), identity::new_secret(d.random), *user,
                       true, d.clock.now()};
-  auto ok = transact(d.store, [&](state::Transaction& txn) -> http::ApiResult<void> {
+  auto ok = transact(d.store, kIamStyle, [&](state::Transaction& txn) -> http::ApiResult<void> {
     if (keys_of(txn.get(d.tables.access_keys), *user).size() >= kKeysPerUserMax) {
       return http::api_fail(409, "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2");
     }
@@ -88,7 +88,7 @@ http::ApiResult<json::object> on_key(const Dependencies& d, const http::Call& ca
   const auto snapshot = d.store.snapshot();
   const auto user = owner(d, *snapshot, call, name);
   if (!user) return tl::unexpected(user.error());
-  auto ok = transact(d.store, [&](state::Transaction& txn) -> http::ApiResult<void> {
+  auto ok = transact(d.store, kIamStyle, [&](state::Transaction& txn) -> http::ApiResult<void> {
     const AccessKey* key = txn.get(d.tables.access_keys).find(id);
     if (key == nullptr || key->user != *user) return tl::unexpected(no_such("access key", id));
     change(txn, *key);

@@ -19,7 +19,7 @@ struct Kind {
 
   http::ApiResult<json::object> edit(
       const std::string& name, const std::function<http::ApiResult<void>(identity::Grants&)>& change) const {
-    auto ok = transact(d.store, [&](state::Transaction& txn) -> http::ApiResult<void> {
+    auto ok = transact(d.store, kIamStyle, [&](state::Transaction& txn) -> http::ApiResult<void> {
       const T* found = txn.get(table).find(identity::name_key(name));
       if (found == nullptr) return tl::unexpected(no_such(noun, name));
       T entity = *found;

@@ -1,7 +1,5 @@
 #include "api/iam/iam.h"
 
-#include <optional>
-
 namespace fleetward::api::iam {
 
 http::Service service(const Dependencies& dependencies) {
@@ -73,21 +71,6 @@ Page read_page(Input& in, std::string_view operation) {
 void put_page(json::object& out, const std::string& next) {
   out["IsTruncated"] = !next.empty();
   if (!next.empty()) out["Marker"] = next;
-}
-
-http::ApiResult<void> transact(state::Store& store,
-                               const std::function<http::ApiResult<void>(state::Transaction&)>& change) {
-  std::optional<http::ApiError> refused;
-  const Status status = store.transact([&](state::Transaction& txn) -> Status {
-    if (auto ok = change(txn); !ok) {
-      refused = ok.error();
-      return fail(ErrorCode::kInvalidArgument, ok.error().message);
-    }
-    return {};
-  });
-  if (refused) return tl::unexpected(*refused);
-  if (!status) return refuse(kIamStyle, status.error());
-  return {};
 }
 
 }  // namespace fleetward::api::iam

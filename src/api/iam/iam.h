@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "api/input.h"
+#include "api/transact.h"
 #include "core/random.h"
 #include "core/time.h"
 #include "http/operation.h"
@@ -49,10 +50,5 @@ http::ApiError already_exists(std::string_view kind, std::string_view name);
 // IAM lists: Marker / MaxItems in, IsTruncated / Marker out.
 Page read_page(Input& in, std::string_view operation);
 void put_page(json::object& out, const std::string& next);
-
-// Runs `change` in a transaction; an ApiError it returns is kept, a failure of the store becomes
-// ServiceFailure.
-http::ApiResult<void> transact(state::Store& store,
-                               const std::function<http::ApiResult<void>(state::Transaction&)>& change);
 
 }  // namespace fleetward::api::iam

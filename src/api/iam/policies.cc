@@ -61,7 +61,7 @@ http::ApiError no_policy(const std::string& arn) {
 
 http::ApiResult<json::object> edit(const Dependencies& d, const std::string& arn,
                                    const std::function<http::ApiResult<void>(ManagedPolicy&)>& change) {
-  auto ok = transact(d.store, [&](state::Transaction& txn) -> http::ApiResult<void> {
+  auto ok = transact(d.store, kIamStyle, [&](state::Transaction& txn) -> http::ApiResult<void> {
     const ManagedPolicy* found = find(d, txn.get(d.tables.policies), arn);
     if (found == nullptr) return tl::unexpected(no_policy(arn));
     ManagedPolicy policy = *found;
@@ -92,7 +92,7 @@ http::ApiResult<json::object> create(const Dependencies& d, const json::object& 
   policy.next_version = 2;
   policy.versions.push_back({"v1", *document, policy.created});
   json::object out{{"Policy", policy_json(d, *d.store.snapshot(), policy)}};
-  auto ok = transact(d.store, [&](state::Transaction& txn) -> http::ApiResult<void> {
+  auto ok = transact(d.store, kIamStyle, [&](state::Transaction& txn) -> http::ApiResult<void> {
     const std::string key = identity::name_key(policy.name);
     if (txn.get(d.tables.policies).find(key) != nullptr) {
       return tl::unexpected(already_exists("A policy", policy.name));
@@ -118,7 +118,7 @@ http::ApiResult<json::object> remove(const Dependencies& d, const json::object& 
   Input in(arguments, kIamStyle);
   const std::string arn = in.string("PolicyArn", kArn);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  auto ok = transact(d.store, [&](state::Transaction& txn) -> http::ApiResult<void> {
+  auto ok = transact(d.store, kIamStyle, [&](state::Transaction& txn) -> http::ApiResult<void> {
     const ManagedPolicy* policy = find(d, txn.get(d.tables.policies), arn);
     if (policy == nullptr) return tl::unexpected(no_policy(arn));
     if (attachment_count(d, *d.store.snapshot(), arn) > 0) {

@@ -28,7 +28,7 @@ std::function<std::string(const json::object&)> role_resource(const Dependencies
 // Reads one role by the RoleName member, then lets `change` edit it.
 http::ApiResult<json::object> edit(const Dependencies& d, const std::string& name,
                                    const std::function<http::ApiResult<void>(Role&)>& change) {
-  auto ok = transact(d.store, [&](state::Transaction& txn) -> http::ApiResult<void> {
+  auto ok = transact(d.store, kIamStyle, [&](state::Transaction& txn) -> http::ApiResult<void> {
     const Role* found = txn.get(d.tables.roles).find(identity::name_key(name));
     if (found == nullptr) return tl::unexpected(no_such("role", name));
     Role role = *found;
@@ -57,7 +57,7 @@ http::ApiResult<json::object> create(const Dependencies& d, const json::object& 
   role.id = identity::new_id(d.random, "AROA");
   role.created = d.clock.now();
   json::object out{{"Role", role_json(d, role)}};
-  auto ok = transact(d.store, [&](state::Transaction& txn) -> http::ApiResult<void> {
+  auto ok = transact(d.store, kIamStyle, [&](state::Transaction& txn) -> http::ApiResult<void> {
     const std::string key = identity::name_key(role.name);
     if (txn.get(d.tables.roles).find(key) != nullptr)
       return tl::unexpected(already_exists("Role", role.name));
@@ -82,7 +82,7 @@ http::ApiResult<json::object> remove(const Dependencies& d, const json::object& 
   Input in(arguments, kIamStyle);
   const std::string name = in.string("RoleName", kEntityName);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  auto ok = transact(d.store, [&](state::Transaction& txn) -> http::ApiResult<void> {
+  auto ok = transact(d.store, kIamStyle, [&](state::Transaction& txn) -> http::ApiResult<void> {
     const Role* role = txn.get(d.tables.roles).find(identity::name_key(name));
     if (role == nullptr) return tl::unexpected(no_such("role", name));
     if (!role->grants.inline_policies.empty()) {

@@ -27,7 +27,7 @@ http::ApiResult<json::object> create(const Dependencies& d, const http::Call&,
   user.id = identity::new_id(d.random, "AIDA");
   user.created = d.clock.now();
   json::object out{{"User", user_json(d, user)}};
-  auto ok = transact(d.store, [&](state::Transaction& txn) -> http::ApiResult<void> {
+  auto ok = transact(d.store, kIamStyle, [&](state::Transaction& txn) -> http::ApiResult<void> {
     const std::string key = identity::name_key(user.name);
     if (txn.get(d.tables.users).find(key) != nullptr)
       return tl::unexpected(already_exists("User", user.name));
@@ -62,7 +62,7 @@ http::ApiResult<json::object> remove(const Dependencies& d, const http::Call&,
   Input in(arguments, kIamStyle);
   const std::string name = in.string("UserName", kEntityName);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  auto ok = transact(d.store, [&](state::Transaction& txn) -> http::ApiResult<void> {
+  auto ok = transact(d.store, kIamStyle, [&](state::Transaction& txn) -> http::ApiResult<void> {
     const User* user = txn.get(d.tables.users).find(identity::name_key(name));
     if (user == nullptr) return tl::unexpected(no_such("user", name));
     bool has_keys = false;

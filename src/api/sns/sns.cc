@@ -1,7 +1,5 @@
 #include "api/sns/sns.h"
 
-#include <optional>
-
 namespace fleetward::api::sns {
 
 http::Service service(const Dependencies& dependencies) {
@@ -50,21 +48,6 @@ http::ApiResult<std::string> read_topic(const Dependencies& d, const state::Snap
   if (snapshot.get(d.tables.topics).find(*name) == nullptr)
     return not_found(kSnsStyle, "Topic does not exist");
   return *name;
-}
-
-http::ApiResult<void> transact(state::Store& store,
-                               const std::function<http::ApiResult<void>(state::Transaction&)>& change) {
-  std::optional<http::ApiError> refused;
-  const Status status = store.transact([&](state::Transaction& transaction) -> Status {
-    if (auto ok = change(transaction); !ok) {
-      refused = ok.error();
-      return fail(ErrorCode::kInvalidArgument, ok.error().message);
-    }
-    return {};
-  });
-  if (refused) return tl::unexpected(*refused);
-  if (!status) return refuse(kSnsStyle, status.error());
-  return {};
 }
 
 std::function<std::string(const json::object&)> resource_of(std::string member) {

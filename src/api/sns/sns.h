@@ -6,6 +6,7 @@
 #include "alerts/stage.h"
 #include "alerts/topics.h"
 #include "api/input.h"
+#include "api/transact.h"
 #include "core/random.h"
 #include "core/time.h"
 #include "http/dispatcher.h"
@@ -39,9 +40,6 @@ std::vector<http::Operation> publish_operations(const Dependencies& d);
 // The topic an ARN of the request names: InvalidParameter or NotFound.
 http::ApiResult<std::string> read_topic(const Dependencies& d, const state::Snapshot& snapshot,
                                         const std::string& arn);
-// Runs `change` in a transaction; an ApiError it returns is kept.
-http::ApiResult<void> transact(state::Store& store,
-                               const std::function<http::ApiResult<void>(state::Transaction&)>& change);
 std::function<std::string(const json::object&)> resource_of(std::string member);
 
 }  // namespace fleetward::api::sns

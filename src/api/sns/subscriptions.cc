@@ -167,8 +167,8 @@ http::ApiResult<json::object> subscribe(const Dependencies& d, const http::Call&
   s.state = wanted.needs_confirmation ? State::kPending : State::kConfirmed;
   s.token = to_hex(d.random.bytes(32));
   s.token_expires = s.created + alerts::kTokenValid;
-  auto done =
-      transact(d.store, [&](state::Transaction& change) { return put_subscription(d, change, wanted); });
+  auto done = transact(d.store, kSnsStyle,
+                       [&](state::Transaction& change) { return put_subscription(d, change, wanted); });
   if (!done) return tl::unexpected(done.error());
   if (wanted.needs_confirmation) {
     if (auto sent = d.stage.confirm(s); !sent) return refuse(kSnsStyle, sent.error());
@@ -190,7 +190,7 @@ http::ApiResult<json::object> confirm_subscription(const Dependencies& d, const 
   const auto topic = read_topic(d, *d.store.snapshot(), arn);
   if (!topic) return tl::unexpected(topic.error());
   std::string confirmed;
-  auto done = transact(d.store, [&](state::Transaction& change) -> http::ApiResult<void> {
+  auto done = transact(d.store, kSnsStyle, [&](state::Transaction& change) -> http::ApiResult<void> {
     const Subscription* found = nullptr;
     change.get(d.tables.subscriptions).visit_prefix(state::key(*topic, ""), [&](const auto& entry) {
       if (!entry.value->token.empty() && equal_constant_time(entry.value->token, token))
@@ -223,7 +223,7 @@ http::ApiResult<json::object> unsubscribe(const Dependencies& d, const http::Cal
   const auto name = alerts::parse_subscription_arn(d.account, arn);
   if (!name) return refuse(kSnsStyle, "Invalid parameter: SubscriptionArn Reason: " + name.error().message);
   Subscription ended;
-  auto done = transact(d.store, [&](state::Transaction& change) -> http::ApiResult<void> {
+  auto done = transact(d.store, kSnsStyle, [&](state::Transaction& change) -> http::ApiResult<void> {
     const std::string key = state::key(name->topic, name->id);
     const Subscription* found = change.get(d.tables.subscriptions).find(key);
     if (found == nullptr || found->state == State::kDeleted) return {};  // as AWS: nothing to end is fine
@@ -334,7 +334,7 @@ http::ApiResult<json::object> set_attributes(const Dependencies& d, const http::
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   const auto key = subscription_key(d, arn);
   if (!key) return tl::unexpected(key.error());
-  auto done = transact(d.store, [&](state::Transaction& change) -> http::ApiResult<void> {
+  auto done = transact(d.store, kSnsStyle, [&](state::Transaction& change) -> http::ApiResult<void> {
     const Subscription* found = change.get(d.tables.subscriptions).find(*key);
     if (found == nullptr || found->state == State::kDeleted) {
       return not_found(kSnsStyle, "Subscription does not exist");

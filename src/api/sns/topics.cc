@@ -84,7 +84,7 @@ http::ApiResult<json::object> create_topic(const Dependencies& d, const json::ob
     }
   }
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  auto done = transact(d.store,
+  auto done = transact(d.store, kSnsStyle,
                        [&](state::Transaction& change) { return create(d, change, name, attributes, tags); });
   if (!done) return tl::unexpected(done.error());
   return json::object{{"TopicArn", alerts::topic_arn(d.account, name)}};
@@ -96,7 +96,7 @@ http::ApiResult<json::object> delete_topic(const Dependencies& d, const json::ob
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   const auto name = alerts::parse_topic_arn(d.account, arn);
   if (!name) return refuse(kSnsStyle, "Invalid parameter: TopicArn Reason: " + name.error().message);
-  auto done = transact(d.store, [&](state::Transaction& change) -> http::ApiResult<void> {
+  auto done = transact(d.store, kSnsStyle, [&](state::Transaction& change) -> http::ApiResult<void> {
     std::vector<std::string> keys;
     change.get(d.tables.subscriptions).visit_prefix(state::key(*name, ""), [&](const auto& entry) {
       keys.push_back(entry.key);
@@ -165,7 +165,7 @@ http::ApiResult<json::object> set_topic_attributes(const Dependencies& d, const 
   const auto name = read_topic(d, *d.store.snapshot(), arn);
   if (!name) return tl::unexpected(name.error());
   if (!kept(attribute)) return json::object();  // the value is the only one there is
-  auto done = transact(d.store, [&](state::Transaction& change) -> http::ApiResult<void> {
+  auto done = transact(d.store, kSnsStyle, [&](state::Transaction& change) -> http::ApiResult<void> {
     const alerts::Topic* topic = change.get(d.tables.topics).find(*name);
     if (topic == nullptr) return not_found(kSnsStyle, "Topic does not exist");
     alerts::Topic changed = *topic;
@@ -180,7 +180,7 @@ http::ApiResult<json::object> set_topic_attributes(const Dependencies& d, const 
 // Tags of a topic: `change` gets the topic's ARN once it is known to exist.
 http::ApiResult<json::object> with_tags(const Dependencies& d, const std::string& arn,
                                         const std::function<Status(state::Transaction&)>& change) {
-  auto done = transact(d.store, [&](state::Transaction& transaction) -> http::ApiResult<void> {
+  auto done = transact(d.store, kSnsStyle, [&](state::Transaction& transaction) -> http::ApiResult<void> {
     const auto name = alerts::parse_topic_arn(d.account, arn);
     if (!name || transaction.get(d.tables.topics).find(*name) == nullptr) {
       return http::api_fail(404, "ResourceNotFound", "Resource does not exist");
