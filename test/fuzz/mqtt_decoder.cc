@@ -3,57 +3,14 @@
 #include <string>
 
 #include "mqtt/decoder.h"
-#include "mqtt/encoder.h"
+#include "test/support/encode_again.h"
 
 // Any bytes, either receiver, either version: the decoder must not read beyond them, and what it accepts must
 // survive encoding and decoding again unchanged.
 namespace {
 
 using namespace fleetward::mqtt;
-
-std::string encode_again(const Packet& packet, Version version) {
-  std::string out;
-  switch (packet.type) {
-    case PacketType::kConnect:
-      encode(out, packet.connect);
-      break;
-    case PacketType::kConnack:
-      encode(out, version, packet.connack);
-      break;
-    case PacketType::kPublish:
-      encode(out, version, packet.publish);
-      break;
-    case PacketType::kPuback:
-    case PacketType::kPubrec:
-    case PacketType::kPubrel:
-    case PacketType::kPubcomp:
-      encode(out, version, packet.ack);
-      break;
-    case PacketType::kSubscribe:
-      encode(out, version, packet.subscribe);
-      break;
-    case PacketType::kUnsubscribe:
-      encode(out, version, packet.unsubscribe);
-      break;
-    case PacketType::kSuback:
-    case PacketType::kUnsuback:
-      encode(out, version, packet.subscription_ack);
-      break;
-    case PacketType::kDisconnect:
-      encode(out, version, packet.disconnect);
-      break;
-    case PacketType::kAuth:
-      encode(out, packet.auth);
-      break;
-    case PacketType::kPingreq:
-      encode_pingreq(out);
-      break;
-    case PacketType::kPingresp:
-      encode_pingresp(out);
-      break;
-  }
-  return out;
-}
+using fleetward::mqtt::test::encode_again;
 
 void require(bool ok) {
   if (!ok) std::abort();

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "mqtt/packet.h"
+#include "test/support/encode_again.h"
 
 // The notation of the text cases (packets/*.txt, sessions/*.txt).
 namespace fleetward::mqtt::test {
@@ -17,9 +18,6 @@ std::string parse_bytes(std::string_view text);
 // One line that shows every field of the packet ("PUBLISH q1 id=10 topic='a/b' payload='x'").
 std::string describe(const Packet& packet, Version version);
 std::string describe_properties(const Properties& properties);
-
-// Encodes the member that `packet.type` names.
-std::string encode_again(const Packet& packet, Version version);
 
 std::string hex(std::string_view bytes);
 
