@@ -6,6 +6,9 @@ from devices import wait_for
 
 TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": ""},
                                                  "Action": "sts:AssumeRole"}]}
+# A stream's ProcessingConfiguration: a newline after each record.
+NEWLINE = {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord", "Parameters": [
+    {"ParameterName": "Delimiter", "ParameterValue": "\\n"}]}]}
 
 
 def role(server, name, service, actions, resource="*"):

@@ -12,8 +12,6 @@ import fleetward
 import lake
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-NEWLINE = {"Enabled": True, "Processors": [{"Type": "AppendDelimiterToRecord", "Parameters": [
-    {"ParameterName": "Delimiter", "ParameterValue": "\\n"}]}]}
 
 
 def put_all(server, stream, values, size=500):
@@ -68,7 +66,7 @@ def test_life_of_a_stream(server, name):
 
 def test_gzip_expressions_and_delimiter(server, name):
     bucket = lake.bucket(server)
-    lake.stream(server, name, bucket, CompressionFormat="GZIP", ProcessingConfiguration=NEWLINE,
+    lake.stream(server, name, bucket, CompressionFormat="GZIP", ProcessingConfiguration=lake.NEWLINE,
                 Prefix="year=!{timestamp:yyyy}/zone=!{timestamp:XXX}/", CustomTimeZone="Asia/Kolkata",
                 ErrorOutputPrefix="bad/!{firehose:error-output-type}/")
     sent = [f'{{"n":{i}}}' for i in range(1200)]
@@ -108,7 +106,7 @@ def test_kill_during_delivery_loses_and_repeats_nothing(new_server):
     server = new_server()
     name = unique("killed")
     bucket = lake.bucket(server)
-    lake.stream(server, name, bucket, seconds=0, ProcessingConfiguration=NEWLINE)
+    lake.stream(server, name, bucket, seconds=0, ProcessingConfiguration=lake.NEWLINE)
     sent = []
     for round_number in range(5):
         values = [f"{round_number}:{i}:" + "v" * 2000 for i in range(2000)]
@@ -133,7 +131,7 @@ def test_a_full_disk_stops_acknowledging_and_resumes(tmp_path):
         server.start()
         name = unique("full")
         bucket = lake.bucket(server)
-        lake.stream(server, name, bucket, ProcessingConfiguration=NEWLINE)
+        lake.stream(server, name, bucket, ProcessingConfiguration=lake.NEWLINE)
         firehose = server.boto("firehose")
         ballast = pathlib.Path(disk, "ballast")
         with open(ballast, "wb", buffering=0) as file:

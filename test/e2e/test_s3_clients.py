@@ -1,4 +1,4 @@
-"""S3 as its clients use it: the aws CLI, boto3, DuckDB and pyarrow."""
+"""S3 as its clients use it: the aws CLI, boto3 and pyarrow."""
 import datetime
 import hashlib
 import http.client
@@ -236,20 +236,3 @@ def test_pyarrow(server, s3, bucket):
     read = pyarrow.dataset.dataset(f"{bucket}/day=1", filesystem=lake_fs, format="parquet")
     assert read.to_table(filter=pyarrow.dataset.field("thing") == "a").num_rows == 50_000
     assert [i.base_name for i in lake_fs.get_file_info(fs.FileSelector(f"{bucket}/day=1"))] == ["part.parquet"]
-
-
-def test_duckdb(server, s3, bucket):
-    duckdb = pytest.importorskip("duckdb")
-    s3.put_object(Bucket=bucket, Key="2026/11/a.json", Body=b'{"thing":"a","value":1}\n{"thing":"b","value":2}\n')
-    s3.put_object(Bucket=bucket, Key="2026/11/b.json", Body=b'{"thing":"a","value":3}\n')
-    db = duckdb.connect()
-    try:
-        db.execute("INSTALL httpfs; LOAD httpfs;")
-    except duckdb.Error as error:
-        pytest.skip(f"DuckDB's httpfs extension cannot be installed here: {error}")
-    key, secret = server.credentials
-    db.execute(f"CREATE SECRET (TYPE s3, KEY_ID '{key}', SECRET '{secret}', REGION '{server.region}', "
-               f"ENDPOINT '{server.api_url.removeprefix('http://')}', URL_STYLE 'path', USE_SSL false)")
-    found = db.execute(f"SELECT thing, sum(value) FROM read_json('s3://{bucket}/2026/*/*.json') "
-                       "GROUP BY thing ORDER BY thing").fetchall()
-    assert found == [("a", 4), ("b", 2)]
