@@ -20,6 +20,12 @@ constexpr Duration kIdleWait{1000};
 constexpr Duration kDiskWait{1000};  // after the log refused a write
 const char* const kConsumer = "alerts";
 
+// Deadlines are of the wall clock, because they outlive the program. One that is further ahead than its pause
+// is long was set before that clock was set back: it has passed.
+bool passed(Timestamp deadline, Timestamp now, Duration pause) {
+  return deadline <= now || deadline - now > pause;
+}
+
 log::Partition partition() {
   return {kStream, 0};
 }
@@ -180,7 +186,7 @@ void Stage::Impl::drain_inbox(Timestamp now) {
 
 bool Stage::Impl::save(Timestamp now) {
   if (unsaved.empty()) return true;
-  if (now < disk_retry) return false;
+  if (!passed(disk_retry, now, kDiskWait)) return false;
   log::Batch batch = unsaved;
   const auto written = log.write(std::move(batch));
   if (!written) {
@@ -260,7 +266,7 @@ void Stage::Impl::expand_record(const log::Record& record, log::Batch& batch, st
 
 // One read of the stream; true if it held something.
 bool Stage::Impl::expand(Timestamp now) {
-  if (pending.size() >= options.deliveries_max || now < disk_retry) return false;
+  if (pending.size() >= options.deliveries_max || !passed(disk_retry, now, kDiskWait)) return false;
   const log::Offset from = log.committed(kConsumer, partition());
   if (!refused.empty()) {
     if (from >= refused_next) {
@@ -377,8 +383,12 @@ bool Stage::Impl::start_attempt(Delivery& delivery, Timestamp) {
 void Stage::Impl::start_due(Timestamp now) {
   std::vector<std::string> ready;
   std::map<std::string, size_t> chosen;
-  for (const auto& [when, key] : due) {
-    if (when > now.ms || in_flight.size() + ready.size() >= options.attempts_max) break;
+  for (auto it = due.begin(); in_flight.size() + ready.size() < options.attempts_max; ++it) {
+    if (it != due.end() && !passed({it->first}, now, options.retry.delay)) {
+      it = due.lower_bound({(now + options.retry.delay).ms + 1, std::string()});
+    }
+    if (it == due.end()) break;
+    const std::string& key = it->second;
     const Delivery& delivery = pending.at(key);
     // A slow endpoint holds its own few attempts, not everybody's.
     const auto load = loads.find(delivery.subscription);

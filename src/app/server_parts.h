@@ -20,6 +20,7 @@
 #include "core/ids.h"
 #include "core/metrics.h"
 #include "core/random.h"
+#include "core/steady_clock.h"
 #include "core/time.h"
 #include "delivery/stream.h"
 #include "delivery/worker.h"
@@ -57,6 +58,7 @@ struct Server::Parts {
   DataDirectory data;
   Logger& logger;
   SystemClock clock;
+  SteadyClock steady;
   SystemRandom random;
   Metrics metrics;
   AccountScope scope;

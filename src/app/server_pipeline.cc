@@ -35,7 +35,7 @@ Status start_broker(Server::Parts& p) {
   options.observation_interval = std::max<Duration>(p.config.detect.tick / 4, Duration{1000});
   p.broker = std::make_unique<broker::Broker>(
       options, broker::Broker::Dependencies{*p.log, p.store, *p.device_authorizer, *p.ingest, *p.observations,
-                                            p.clock, p.random, p.logger, p.metrics});
+                                            p.clock, p.steady, p.random, p.logger, p.metrics});
   return p.broker->start();
 }
 
@@ -72,8 +72,9 @@ void start_delivery(Server::Parts& p) {
   options.uploads_max = p.config.delivery.uploads_max;
   options.retention = p.config.delivery.retention;
   options.retry_max = p.config.delivery.retry_max;
-  p.delivery = std::make_unique<delivery::Worker>(options, *p.log, p.store, p.delivery_tables, *p.authorizer,
-                                                  *p.lake_sink, p.clock, p.random, p.logger, p.metrics);
+  p.delivery =
+      std::make_unique<delivery::Worker>(options, *p.log, p.store, p.delivery_tables, *p.authorizer,
+                                         *p.lake_sink, p.clock, p.steady, p.random, p.logger, p.metrics);
   p.delivery->start();
 }
 
@@ -118,7 +119,7 @@ Status start_pipeline(Server::Parts& p) {
   p.action_targets = std::make_unique<ActionsToRooms>(*p.lake_sink, *p.alerts);
   p.actions =
       std::make_unique<pipeline::ActionStage>(pipeline::ActionStageOptions{}, *p.log, *p.rule_services,
-                                              *p.action_targets, p.broker->publisher(), p.clock);
+                                              *p.action_targets, p.broker->publisher(), p.clock, p.steady);
   p.actions->start();
   return start_detect(p);
 }

@@ -140,7 +140,7 @@ Status Broker::start() {
   auto retained = session_store::load_retained(context.dependencies.log,
                                                [&](MessagePtr message) { context.retained.set(message); });
   if (!retained) return retained;
-  const Timestamp now = context.dependencies.clock.now();
+  const session_store::LoadTime now{context.dependencies.clock.now(), context.dependencies.steady.now()};
   auto sessions = session_store::load_sessions(context.dependencies.log, now,
                                                [&](std::unique_ptr<ClientSession> session) {
                                                  const uint32_t owner = context.owner_of(session->client_id);

@@ -76,7 +76,8 @@ class Broker {
     const registry::DeviceAuthorizer& authorizer;  // certificates, things, policies
     PublishHook& hook;
     ObservationSink& observations;
-    const Clock& clock;
+    const Clock& clock;   // wall time: what is stored, shown and sent
+    const Clock& steady;  // elapsed time: keep-alive and every other deadline of this run
     Random& random;
     Logger& logger;
     Metrics& metrics;  // must not be scraped after the broker is gone

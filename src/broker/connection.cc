@@ -44,9 +44,9 @@ const char* to_string(EndReason reason) {
 Connection::Connection(uint64_t id, int descriptor, std::string peer_ip, uint16_t peer_port,
                        std::shared_ptr<const ListenerState> listener,
                        std::shared_ptr<const mqtt::SessionOptions> options, size_t access_cache_max,
-                       Timestamp now)
+                       Timestamp connect_deadline)
     : access(access_cache_max),
-      deadline(now),
+      deadline(connect_deadline),
       id_(id),
       descriptor_(descriptor),
       peer_ip_(std::move(peer_ip)),
@@ -184,7 +184,7 @@ void Connection::process(std::string_view bytes) {
     input = in_;
   }
   if (input.empty()) return;
-  const auto result = protocol_.feed(input, shard_->now(), out_, *this, shard_->packet());
+  const auto result = protocol_.feed(input, shard_->steady(), out_, *this, shard_->packet());
   if (stage_ == Stage::kDead) return;
   if (buffered) {
     in_.erase(0, result.consumed);
@@ -260,7 +260,7 @@ void Connection::flush() {
     if (stage_ == Stage::kClosing) {
       // Closing with unread bytes would reset the connection and take the last answer with it: the client
       // closes first, or the deadline does.
-      if (deadline <= shard_->now()) {
+      if (deadline <= shard_->steady()) {
         kill();
       } else {
         ::shutdown(descriptor_, SHUT_WR);
@@ -274,19 +274,19 @@ void Connection::flush() {
   update_interest();
 }
 
-void Connection::close_after_flush(Timestamp now, Duration linger) {
+void Connection::close_after_flush(Timestamp steady, Duration linger) {
   if (stage_ == Stage::kDead) return;
   stage_ = Stage::kClosing;
-  deadline = now + linger;
+  deadline = steady + linger;
   if (tls_) {
     if (!out_.empty()) tls_->write(out_);
     reset(out_);
     tls_->shutdown();
   }
-  if (deadline <= now) {
+  if (deadline <= steady) {
     flush();
     if (stage_ == Stage::kDead) return;
-    deadline = now + Duration{1000};
+    deadline = steady + Duration{1000};
   }
   update_interest();
   shard_->mark_dirty(*this);

@@ -56,7 +56,8 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
  public:
   Connection(uint64_t id, int descriptor, std::string peer_ip, uint16_t peer_port,
              std::shared_ptr<const ListenerState> listener,
-             std::shared_ptr<const mqtt::SessionOptions> options, size_t access_cache_max, Timestamp now);
+             std::shared_ptr<const mqtt::SessionOptions> options, size_t access_cache_max,
+             Timestamp connect_deadline);
   ~Connection() override;
 
   enum class Stage : uint8_t {
@@ -83,7 +84,7 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
 
   // Sends what is in out() and closes: once the client has closed too, or after `linger`. 0: as soon as it is
   // sent.
-  void close_after_flush(Timestamp now, Duration linger);
+  void close_after_flush(Timestamp steady, Duration linger);
   // Closes the socket at once.
   void kill();
 
@@ -122,7 +123,7 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
   std::string session_id;       // of lifecycle events
   MessagePtr will;
   uint32_t will_delay_s = 0;
-  Timestamp deadline;  // before CONNECT, and while closing
+  Timestamp deadline;  // before CONNECT, and while closing; of the steady clock
   Timestamp timer_at;  // the timer wheel's live entry
   uint32_t refusals_logged = 0;
   bool ending = false;  // in the shard's list of connections to end after this wake-up

@@ -44,8 +44,9 @@ struct ClientSession {
   size_t queue_bytes = 0;  // of both
   uint64_t next_sequence = 1;
 
-  Connection* connection = nullptr;  // while connected
-  Timestamp connected_since, disconnected_since;
+  Connection* connection = nullptr;               // while connected
+  Timestamp connected_since, disconnected_since;  // wall time
+  // Deadlines below are of the steady clock.
   Timestamp expires;   // {0} while connected
   Timestamp timer_at;  // the timer wheel's live entry
   const char* disconnect_reason = "";

@@ -1,5 +1,7 @@
 #include "broker/session_store.h"
 
+#include <algorithm>
+
 #include "broker/message_codec.h"
 #include "core/json.h"
 
@@ -33,24 +35,27 @@ uint64_t read_sequence(std::string_view text) {
   return value;
 }
 
-Status read_session(std::string_view value, Timestamp now, ClientSession& session) {
+Status read_session(std::string_view value, const LoadTime& time, ClientSession& session) {
   auto document = json::parse(value);
   if (!document || !document->is_object()) return fail(ErrorCode::kCorrupt, "not a session");
   const json::object& o = document->as_object();
   session.persistent = true;
   session.expiry_s = static_cast<uint32_t>(json::int_or(o, "expiry", 0));
   session.disconnected_since = {json::int_or(o, "disconnected", 0)};
-  if (session.disconnected_since.ms == 0) session.disconnected_since = now;
+  if (session.disconnected_since.ms == 0) session.disconnected_since = time.wall;
   session.lifecycle_version = json::int_or(o, "version", 0);
-  session.expires = session.disconnected_since + Duration{int64_t{session.expiry_s} * 1000};
+  // A wall clock that was set back meanwhile does not lengthen its life.
+  const Duration gone = std::max(time.wall - session.disconnected_since, Duration{0});
+  session.expires = time.steady + std::max(Duration{int64_t{session.expiry_s} * 1000} - gone, Duration{0});
   return {};
 }
 
 // One key of a session; `rest` is what follows its '\0'.
-Status read_part(std::string_view rest, std::string_view value, Timestamp now, ClientSession& session) {
+Status read_part(std::string_view rest, std::string_view value, const LoadTime& time,
+                 ClientSession& session) {
   const char kind = rest.empty() ? '\0' : rest.front();
   if (!rest.empty()) rest.remove_prefix(1);
-  if (kind == 'm' && rest.empty()) return read_session(value, now, session);
+  if (kind == 'm' && rest.empty()) return read_session(value, time, session);
   if (kind == 's' && value.size() == 2) {
     SessionSubscription& subscription = session.subscriptions[std::string(rest)];
     subscription.qos = static_cast<uint8_t>(value[0]);
@@ -139,7 +144,7 @@ void erase_retained(log::Batch& batch, std::string_view topic) {
   batch.erase(std::string(kRetained).append(topic));
 }
 
-Status load_sessions(const log::Log& log, Timestamp now,
+Status load_sessions(const log::Log& log, const LoadTime& time,
                      const std::function<void(std::unique_ptr<ClientSession>)>& visit) {
   std::unique_ptr<ClientSession> session;
   const auto finish = [&] {
@@ -157,7 +162,7 @@ Status load_sessions(const log::Log& log, Timestamp now,
       session = std::make_unique<ClientSession>();
       session->client_id = client_id;
     }
-    if (auto part = read_part(tail.substr(zero + 1), value, now, *session); !part) {
+    if (auto part = read_part(tail.substr(zero + 1), value, time, *session); !part) {
       return fail(part.error().code,
                   "session of client '" + session->client_id + "': " + part.error().message);
     }

@@ -26,9 +26,14 @@ void erase_message(log::Batch& batch, std::string_view client_id, uint64_t seque
 void put_retained(log::Batch& batch, const Message& message);
 void erase_retained(log::Batch& batch, std::string_view topic);
 
+// The same instant on both clocks: what is stored is wall time, deadlines are of the steady clock.
+struct LoadTime {
+  Timestamp wall, steady;
+};
+
 // Every stored session, complete, in order of client id. Sessions whose connection was open when the program
-// ended count as disconnected at `now`. kCorrupt names the key.
-Status load_sessions(const log::Log& log, Timestamp now,
+// ended count as disconnected at `time`. kCorrupt names the key.
+Status load_sessions(const log::Log& log, const LoadTime& time,
                      const std::function<void(std::unique_ptr<ClientSession>)>& visit);
 Status load_retained(const log::Log& log, const std::function<void(MessagePtr)>& visit);
 

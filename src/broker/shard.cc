@@ -37,6 +37,7 @@ Shard::Shard(ShardContext& context, uint32_t index)
       mailbox_(context.options.mailbox_bytes_max, [this] { loop_.wake(); }),
       inbox_(context.options.mailbox_bytes_max, [this] { loop_.wake(); }),
       now_(context.dependencies.clock.now()),
+      steady_(context.dependencies.steady.now()),
       read_buffer_(kReadBufferBytes),
       plain_properties_{{plain(0, false), plain(0, true)}, {plain(1, false), plain(1, true)}},
       router_(index, matching(context.options),
@@ -50,11 +51,11 @@ Shard::Shard(ShardContext& context, uint32_t index)
       observations_(context.options.observed_clients_max),
       gate_(context.dependencies.log, context.options.log_batch_bytes_max, context.options.log_retry_interval,
             stats_, [this](Status result) { mailbox_.post_always(CommitMail{std::move(result)}); }),
-      connection_timers_(kTick, 512, now_),
-      session_timers_(Duration{1000}, 512, now_),
+      connection_timers_(kTick, 512, steady_),
+      session_timers_(Duration{1000}, 512, steady_),
       snapshot_(context.dependencies.store.snapshot()) {
-  next_tick_ = now_;
-  next_observation_ = now_ + options_.observation_interval;
+  next_tick_ = steady_;
+  next_observation_ = steady_ + options_.observation_interval;
 }
 
 Shard::~Shard() {
@@ -115,7 +116,7 @@ void Shard::run() {
   while (!quit_.load(std::memory_order_relaxed)) {
     const bool work = !internal_.empty() || (!work_.empty() && !gate_.full()) || !absorbed_.empty() ||
                       !ending_.empty() || !moving_.empty();
-    const Duration wait = !work ? std::clamp(next_tick_ - now_, Duration{0}, kTick) : Duration{0};
+    const Duration wait = !work ? std::clamp(next_tick_ - steady_, Duration{0}, kTick) : Duration{0};
     wake_up(wait);
   }
   // What callers wait for (run_here, PublishMail) is answered even at the end.
@@ -131,11 +132,12 @@ void Shard::step(Duration wait) {
 void Shard::wake_up(Duration wait) {
   loop_.wait(wait);
   now_ = context_.dependencies.clock.now();
+  steady_ = context_.dependencies.steady.now();
   loop_.dispatch();
   absorb_mail();
   handle_mail();
   take_inbox();
-  if (now_ >= next_tick_) tick();
+  if (steady_ >= next_tick_) tick();
   if (stopping_.load(std::memory_order_relaxed)) say_goodbye();
   finish_round();
   flush_outboxes();
@@ -202,7 +204,7 @@ void Shard::handle(DurableMail& mail) {
 
 void Shard::handle(CommitMail& mail) {
   const bool was_troubled = !gate_.trouble().empty();
-  const auto waiters = gate_.on_result(mail.result, now_);
+  const auto waiters = gate_.on_result(mail.result, steady_);
   for (const Waiter& waiter : waiters) {
     if (waiter.shard == index_) {
       rounds_.arrived(waiter.round, waiter.count);
@@ -326,14 +328,14 @@ void Shard::finish_round() {
     move_pending();
     rounds_.close();
     round_waits_here_ = false;
-    gate_.submit(now_);
+    gate_.submit(steady_);
     complete_rounds();
     if (internal_.empty() && ending_.empty() && moving_.empty() && !rounds_.is_open()) break;
   }
   if (rounds_.is_open()) {
     rounds_.close();
     round_waits_here_ = false;
-    gate_.submit(now_);
+    gate_.submit(steady_);
     loop_.wake();
   }
 }
@@ -409,13 +411,13 @@ void Shard::bury(Connection& connection) {
 }
 
 void Shard::tick() {
-  next_tick_ = now_ + kTick;
-  connection_timers_.advance(now_, [this](uint64_t id, Timestamp deadline) {
+  next_tick_ = steady_ + kTick;
+  connection_timers_.advance(steady_, [this](uint64_t id, Timestamp deadline) {
     Timestamp next;
     check_connection(id, deadline, next);
     return next;
   });
-  session_timers_.advance(now_, [this](const std::string& client_id, Timestamp deadline) {
+  session_timers_.advance(steady_, [this](const std::string& client_id, Timestamp deadline) {
     check_session(client_id, deadline);
     return Timestamp{};  // it adds its next timer itself
   });
@@ -427,10 +429,10 @@ void Shard::tick() {
     sweep_due_ = false;
     sweep_certificates();
   }
-  const bool all = now_ >= next_observation_;
-  if (!all && now_ < next_absent_) return;
-  next_absent_ = now_ + kAbsentInterval;
-  if (all) next_observation_ = now_ + options_.observation_interval;
+  const bool all = steady_ >= next_observation_;
+  if (!all && steady_ < next_absent_) return;
+  next_absent_ = steady_ + kAbsentInterval;
+  if (all) next_observation_ = steady_ + options_.observation_interval;
   if (auto deltas = observations_.collect(now_, !all); !deltas.empty()) {
     context_.dependencies.observations.on_observations(std::move(deltas));
   }

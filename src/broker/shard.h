@@ -80,7 +80,8 @@ class Shard {
   // --- called by acceptors and connections
   void accept_from(Acceptor& acceptor);
   EventLoop& loop() { return loop_; }
-  Timestamp now() const { return now_; }
+  // Of this wake-up: what deadlines are compared with.
+  Timestamp steady() const { return steady_; }
   std::span<char> read_buffer() { return read_buffer_; }
   std::string& plain_buffer() { return plain_buffer_; }
   mqtt::Packet& packet() { return packet_; }
@@ -225,7 +226,8 @@ class Shard {
   ShardStats stats_;
   EventLoop loop_;
   ShardMailbox mailbox_, inbox_;
-  Timestamp now_;
+  Timestamp now_;     // wall time of this wake-up
+  Timestamp steady_;  // elapsed time of this wake-up; never compared with now_
 
   std::vector<char> read_buffer_;
   std::string plain_buffer_;

@@ -77,7 +77,7 @@ void Shard::accept_from(Acceptor& acceptor) {
     const uint64_t id = uint64_t{index_} << 48 | ++last_connection_;
     auto connection =
         std::make_unique<Connection>(id, descriptor, peer.ip, peer.port, acceptor.state(), context_.protocol,
-                                     options_.authorization_cache_max, now_ + options_.connect_timeout);
+                                     options_.authorization_cache_max, steady_ + options_.connect_timeout);
     Connection& kept = *connection;
     connections_.emplace(id, std::move(connection));
     stats_.connections.add();
@@ -103,8 +103,8 @@ void Shard::check_connection(uint64_t id, Timestamp deadline, Timestamp& next) {
   const Timestamp at = connection.live() ? connection.protocol().keep_alive_deadline() : connection.deadline;
   // A connection that is not being read cannot be blamed for its silence.
   const bool excused = connection.live() && (connection.paused || connection.protocol().unacknowledged() > 0);
-  if (at > now_ || excused) {
-    next = at > now_ ? at : now_ + Duration{1000};
+  if (at > steady_ || excused) {
+    next = at > steady_ ? at : steady_ + Duration{1000};
     connection.timer_at = next;
     return;
   }
@@ -306,7 +306,7 @@ void Shard::answer_connect(Connection& connection) {
   if (request.assigned) accept.assigned_client_id = request.client_id;
   if (request.is_v5 && session->expiry_s != request.session_expiry_s)
     accept.session_expiry_s = session->expiry_s;
-  connection.protocol().accept(connection.out(), accept, now_);
+  connection.protocol().accept(connection.out(), accept, steady_);
   connection.set_stage(Connection::Stage::kConnected);
   connection.timer_at = {};
   set_timer(connection);

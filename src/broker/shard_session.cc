@@ -37,7 +37,7 @@ void Shard::finish_end(Connection& connection, EndReason reason) {
   if (reason == EndReason::kConnectionLost) {
     connection.kill();
   } else {
-    connection.close_after_flush(now_, reason == EndReason::kClientInitiated ? Duration{0} : kLinger);
+    connection.close_after_flush(steady_, reason == EndReason::kClientInitiated ? Duration{0} : kLinger);
   }
 }
 
@@ -68,7 +68,7 @@ void Shard::release_session(Connection& connection, EndReason reason) {
     return;
   }
   session_store::put_session(gate_.batch(), session);
-  session.expires = now_ + Duration{int64_t{session.expiry_s} * 1000};
+  session.expires = steady_ + Duration{int64_t{session.expiry_s} * 1000};
   set_session_timer(session);
 }
 
@@ -84,7 +84,7 @@ void Shard::fire_will(Connection& connection, ClientSession& session) {
     return;
   }
   session.delayed_will = std::move(will);
-  session.will_at = now_ + Duration{int64_t{delay_s} * 1000};
+  session.will_at = steady_ + Duration{int64_t{delay_s} * 1000};
 }
 
 void Shard::end_session(const std::string& client_id) {
@@ -116,12 +116,12 @@ void Shard::check_session(const std::string& client_id, Timestamp deadline) {
   ClientSession* session = find_session(client_id);
   if (session == nullptr || session->timer_at != deadline) return;
   session->timer_at = {};
-  if (session->delayed_will && session->will_at <= now_) {
+  if (session->delayed_will && session->will_at <= steady_) {
     stats_.wills.add();
     internal_.emplace_back(std::move(session->delayed_will), session->client_id);
     session->delayed_will.reset();
   }
-  if (session->connection == nullptr && session->expires.ms != 0 && session->expires <= now_) {
+  if (session->connection == nullptr && session->expires.ms != 0 && session->expires <= steady_) {
     end_session(client_id);
     return;
   }

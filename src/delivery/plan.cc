@@ -35,10 +35,6 @@ bool Buffer::full(const Destination& destination) const {
   return bytes_ >= uint64_t{destination.buffer_mib} << 20;
 }
 
-Timestamp Buffer::due_at(const Destination& destination) const {
-  return oldest_ + Duration(int64_t{destination.buffer_seconds} * 1000);
-}
-
 std::string Pending::to_text() const {
   return json::serialize(json::object{{"bucket", bucket},
                                       {"key", key},

@@ -31,8 +31,6 @@ class Buffer {
 
   // By size: the record that reaches it is the last one in.
   bool full(const Destination& destination) const;
-  // By time: when the interval since the oldest record's arrival ends. Not for an empty buffer.
-  Timestamp due_at(const Destination& destination) const;
 
  private:
   log::Offset begin_, end_;

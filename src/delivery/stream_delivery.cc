@@ -28,7 +28,7 @@ void add_removal(log::Batch& batch, const std::string& stream_id) {
 StreamDelivery::StreamDelivery(const DeliveryContext& context, std::string stream_id)
     : context_(context), id_(std::move(stream_id)), records_{"records/" + id_, 0} {}
 
-Timestamp StreamDelivery::step(const Stream& stream, uint64_t control_version, Timestamp now) {
+Timestamp StreamDelivery::step(const Stream& stream, uint64_t control_version, const Instant& now) {
   if (!loaded_) {
     if (auto loaded = load(); !loaded) return log_failed(loaded.error(), now);
   }
@@ -39,12 +39,19 @@ Timestamp StreamDelivery::step(const Stream& stream, uint64_t control_version, T
   last_error_.clear();
   measure();
   if (buffer_.empty()) return kNever;
-  const Timestamp due = buffer_.due_at(stream.destination);
-  if (!buffer_.full(stream.destination) && now < due) return due;
+  const Timestamp due = due_at(stream, now);
+  if (!buffer_.full(stream.destination) && now.steady < due) return due;
   if (auto written = write_pending(plan_object(stream, buffer_, context_.random)); !written) {
     return log_failed(written.error(), now);
   }
   return attempt(stream, now);
+}
+
+// The end of the interval since the first record of the buffer. Its arrival is known in wall time; one that
+// lies ahead came before that clock was set back.
+Timestamp StreamDelivery::due_at(const Stream& stream, const Instant& now) {
+  if (!waiting_since_) waiting_since_ = now.steady - std::max(now.wall - buffer_.oldest(), Duration{0});
+  return *waiting_since_ + Duration(int64_t{stream.destination.buffer_seconds} * 1000);
 }
 
 Status StreamDelivery::load() {
@@ -58,6 +65,7 @@ Status StreamDelivery::load() {
     if (pending->end > committed) pending_ = std::move(*pending);
   }
   buffer_ = Buffer(pending_ ? pending_->end : committed);
+  waiting_since_.reset();
   attempts_ = 0;
   next_attempt_ = {};
   loaded_ = true;
@@ -82,6 +90,7 @@ Status StreamDelivery::write_pending(Pending pending) {
   batch.put(pending_key_of(id_), pending.to_text());
   if (auto written = context_.log.write(std::move(batch)); !written) return fail(written.error());
   buffer_ = Buffer(pending.end);
+  waiting_since_.reset();
   pending_ = std::move(pending);
   attempts_ = 0;
   next_attempt_ = {};
@@ -89,16 +98,16 @@ Status StreamDelivery::write_pending(Pending pending) {
 }
 
 // A pause need not be waited for if something was changed that may be the cure.
-void StreamDelivery::retry_early(const Stream& stream, uint64_t control_version, Timestamp now) {
+void StreamDelivery::retry_early(const Stream& stream, uint64_t control_version, const Instant& now) {
   if (pending_ && attempts_ > 0 && control_version != seen_control_version_ &&
       (refused_ || pending_->stream_version != stream.version)) {
-    next_attempt_ = std::min(next_attempt_, std::max(now, last_attempt_ + context_.options.retry_min));
+    next_attempt_ = std::min(next_attempt_, std::max(now.steady, last_attempt_ + context_.options.retry_min));
   }
   seen_control_version_ = control_version;
 }
 
-Timestamp StreamDelivery::attempt(const Stream& stream, Timestamp now) {
-  if (now < next_attempt_) {
+Timestamp StreamDelivery::attempt(const Stream& stream, const Instant& now) {
+  if (now.steady < next_attempt_) {
     measure();
     return next_attempt_;
   }
@@ -110,7 +119,7 @@ Timestamp StreamDelivery::attempt(const Stream& stream, Timestamp now) {
     attempts_ = attempts;
   }
   ++attempts_;
-  last_attempt_ = now;
+  last_attempt_ = now.steady;
   if (auto uploaded = upload(stream); !uploaded) return failed(stream, uploaded.error(), now);
   if (!last_error_.empty()) {
     context_.logger.info("delivery_resumed",
@@ -121,7 +130,7 @@ Timestamp StreamDelivery::attempt(const Stream& stream, Timestamp now) {
   if (auto concluded = conclude(); !concluded) return log_failed(concluded.error(), now);
   context_.probe.objects.Increment();
   context_.probe.records.Increment(static_cast<double>(count));
-  return now;
+  return now.steady;
 }
 
 Status StreamDelivery::upload(const Stream& stream) {
@@ -190,13 +199,13 @@ Status StreamDelivery::conclude() {
   return {};
 }
 
-Timestamp StreamDelivery::failed(const Stream& stream, const Error& error, Timestamp now) {
+Timestamp StreamDelivery::failed(const Stream& stream, const Error& error, const Instant& now) {
   last_error_ = error.message;
   context_.logger.warn("delivery_failed", {{"stream", stream.name},
                                            {"bucket", pending_->bucket},
                                            {"attempt", std::to_string(attempts_)},
                                            {"reason", error.message}});
-  if (now - pending_->newest > context_.options.retention) {
+  if (now.wall - pending_->newest > context_.options.retention) {
     const uint64_t count = pending_->end - pending_->begin;
     context_.logger.error("delivery_dropped", {{"stream", stream.name},
                                                {"records", std::to_string(count)},
@@ -204,21 +213,21 @@ Timestamp StreamDelivery::failed(const Stream& stream, const Error& error, Times
                                                {"reason", "retention is over: " + error.message}});
     if (auto concluded = conclude(); !concluded) return log_failed(concluded.error(), now);
     context_.probe.dropped_retention.Increment(static_cast<double>(count));
-    return now;
+    return now.steady;
   }
-  next_attempt_ =
-      now + retry_pause(attempts_, context_.options.retry_min, context_.options.retry_max, context_.random);
+  next_attempt_ = now.steady + retry_pause(attempts_, context_.options.retry_min, context_.options.retry_max,
+                                           context_.random);
   measure();
   return next_attempt_;
 }
 
 // The log does not answer, or may or may not have taken a write: begin again from what it holds.
-Timestamp StreamDelivery::log_failed(const Error& error, Timestamp now) {
+Timestamp StreamDelivery::log_failed(const Error& error, const Instant& now) {
   loaded_ = false;
   last_error_ = error.message;
   context_.probe.failed_log.Increment();
   measure();
-  return now + kLogRetry;
+  return now.steady + kLogRetry;
 }
 
 void StreamDelivery::measure() {

@@ -33,6 +33,13 @@ struct DeliveryContext {
   Probe& probe;
 };
 
+// One instant on both clocks. Intervals and pauses are of the steady one; what records, objects and their
+// retention say is wall time, which somebody may set at any moment.
+struct Instant {
+  Timestamp wall, steady;
+};
+
+// On the steady clock.
 inline constexpr Timestamp kNever{std::numeric_limits<int64_t>::max()};
 
 // The delivery of one stream, as a sequence of steps. Its durable state is in the log: the consumer offset
@@ -43,9 +50,9 @@ class StreamDelivery {
   StreamDelivery(const DeliveryContext& context, std::string stream_id);
 
   // Does what is due, at most one upload, and answers when to call again: the end of an interval or of a
-  // pause, `now` if there is more to do, or kNever (when records arrive). `control_version` is the
-  // snapshot's: a refusal is tried again soon after the control state changed.
-  Timestamp step(const Stream& stream, uint64_t control_version, Timestamp now);
+  // pause, `now` if there is more to do, or kNever (when records arrive); all on the steady clock.
+  // `control_version` is the snapshot's: a refusal is tried again soon after the control state changed.
+  Timestamp step(const Stream& stream, uint64_t control_version, const Instant& now);
 
   // What stands to be delivered, for metrics.
   struct Backlog {
@@ -61,13 +68,14 @@ class StreamDelivery {
   Status load();
   Status scan(const Stream& stream);
   Status write_pending(Pending pending);
-  Timestamp attempt(const Stream& stream, Timestamp now);
+  Timestamp due_at(const Stream& stream, const Instant& now);
+  Timestamp attempt(const Stream& stream, const Instant& now);
   Status upload(const Stream& stream);
   Status conclude();
   Result<std::string> build() const;
-  Timestamp failed(const Stream& stream, const Error& error, Timestamp now);
-  Timestamp log_failed(const Error& error, Timestamp now);
-  void retry_early(const Stream& stream, uint64_t control_version, Timestamp now);
+  Timestamp failed(const Stream& stream, const Error& error, const Instant& now);
+  Timestamp log_failed(const Error& error, const Instant& now);
+  void retry_early(const Stream& stream, uint64_t control_version, const Instant& now);
   void measure();
 
   const DeliveryContext& context_;
@@ -75,10 +83,11 @@ class StreamDelivery {
   const log::Partition records_;
   bool loaded_ = false;
   Buffer buffer_;
+  std::optional<Timestamp> waiting_since_;  // steady: of the first record in buffer_
   std::optional<Pending> pending_;
-  uint32_t attempts_ = 0;  // of pending_, by this object
-  Timestamp last_attempt_, next_attempt_;
-  bool refused_ = false;  // by role or store, so that a change of control state may help
+  uint32_t attempts_ = 0;                  // of pending_, by this object
+  Timestamp last_attempt_, next_attempt_;  // steady
+  bool refused_ = false;                   // by role or store, so that a change of control state may help
   uint64_t seen_control_version_ = 0;
   Backlog backlog_;
   std::string last_error_;

@@ -16,9 +16,7 @@
 namespace fleetward::delivery {
 namespace {
 
-// Deadlines are read from the injected clock; it is looked at again at least this often, so that a clock that
-// jumps does no lasting harm.
-constexpr std::chrono::milliseconds kClockPoll{1000};
+constexpr std::chrono::milliseconds kBacklogInterval{1000};  // between updates of the gauges
 constexpr Duration kSyncRetry{1000};
 
 // The confused-deputy keys a trust policy may ask for.
@@ -37,13 +35,14 @@ RoleCheck role_check(const identity::Authorizer& authorizer, std::string account
 
 struct Worker::Impl {
   Impl(WorkerOptions given, log::Log& the_log, state::Store& the_store, const Tables& the_tables,
-       const identity::Authorizer& authorizer, lake::Sink& sink, const Clock& the_clock, Random& random,
-       Logger& the_logger, Metrics& metrics)
+       const identity::Authorizer& authorizer, lake::Sink& sink, const Clock& the_clock,
+       const Clock& the_steady, Random& random, Logger& the_logger, Metrics& metrics)
       : options(std::move(given)),
         log(the_log),
         store(the_store),
         tables(the_tables),
         clock(the_clock),
+        steady(the_steady),
         logger(the_logger),
         probe(metrics),
         context{options, log, role_check(authorizer, options.account), sink, random, logger, probe} {
@@ -75,7 +74,7 @@ struct Worker::Impl {
   struct Task {
     std::string name;
     std::unique_ptr<StreamDelivery> delivery;
-    Timestamp due;
+    Timestamp due;  // steady, as all deadlines here
     Timestamp last_step;
     bool busy = false;
     bool woken = false;     // while busy
@@ -95,14 +94,16 @@ struct Worker::Impl {
   Status sweep_orphans();
   void take_wakes(Timestamp now);
   void set_due(const std::string& id, Task& task, Timestamp due);
-  void step(const std::string& id, std::unique_lock<std::mutex>& lock, Timestamp now);
-  void publish_backlog(Timestamp now);
+  void step(const std::string& id, std::unique_lock<std::mutex>& lock, const Instant& now);
+  void publish_backlog(const Instant& now);
+  Instant now() const { return {clock.now(), steady.now()}; }
 
   const WorkerOptions options;
   log::Log& log;
   state::Store& store;
   const Tables tables;
   const Clock& clock;
+  const Clock& steady;
   Logger& logger;
   Probe probe;
   DeliveryContext context;
@@ -144,12 +145,12 @@ void Worker::Impl::run() {
   std::unique_lock lock(signal->mutex);
   while (!signal->stopping) {
     if (run_once(lock)) continue;
-    const Timestamp now = clock.now();
+    const Instant now = this->now();
     publish_backlog(now);
-    std::chrono::milliseconds wait = kClockPoll;
+    std::chrono::milliseconds wait = kBacklogInterval;
     if (!schedule.empty() && schedule.begin()->first != kNever) {
-      wait = std::clamp(std::chrono::milliseconds((schedule.begin()->first - now).count()),
-                        std::chrono::milliseconds(1), kClockPoll);
+      wait = std::clamp(std::chrono::milliseconds((schedule.begin()->first - now.steady).count()),
+                        std::chrono::milliseconds(1), kBacklogInterval);
     }
     signal->changed.wait_for(lock, wait);
   }
@@ -157,19 +158,19 @@ void Worker::Impl::run() {
 
 // One piece of work; false if there is none now.
 bool Worker::Impl::run_once(std::unique_lock<std::mutex>& lock) {
-  const Timestamp now = clock.now();
-  if ((signal->streams_changed || sync_again <= now) && !syncing) {
+  const Instant now = this->now();
+  if ((signal->streams_changed || sync_again <= now.steady) && !syncing) {
     sync_streams(lock);
     return true;
   }
-  take_wakes(now);
-  if (schedule.empty() || schedule.begin()->first > now) return false;
+  take_wakes(now.steady);
+  if (schedule.empty() || schedule.begin()->first > now.steady) return false;
   const std::string id = schedule.begin()->second;
   step(id, lock, now);
   return true;
 }
 
-void Worker::Impl::step(const std::string& id, std::unique_lock<std::mutex>& lock, Timestamp now) {
+void Worker::Impl::step(const std::string& id, std::unique_lock<std::mutex>& lock, const Instant& now) {
   Task& task = tasks.at(id);
   schedule.erase({task.due, id});
   task.busy = true;
@@ -183,10 +184,10 @@ void Worker::Impl::step(const std::string& id, std::unique_lock<std::mutex>& loc
   if (!gone) due = task.delivery->step(*stream, snapshot->version(), now);
   lock.lock();
   task.busy = false;
-  task.last_step = now;
+  task.last_step = now.steady;
   task.backlog = task.delivery->backlog();
   task.last_error = task.delivery->last_error();
-  if (task.woken) due = std::min(due, now + options.scan_interval);
+  if (task.woken) due = std::min(due, now.steady + options.scan_interval);
   task.woken = false;
   set_due(id, task, due);
   if (task.deleting) {
@@ -211,7 +212,7 @@ void Worker::Impl::wake_failing(Timestamp now) {
 void Worker::Impl::sync_streams(std::unique_lock<std::mutex>& lock) {
   signal->streams_changed = false;
   sync_again = kNever;
-  const Timestamp now = clock.now();
+  const Timestamp now = steady.now();
   const state::SnapshotPtr before = std::exchange(synced, store.snapshot());
   const state::SnapshotPtr snapshot = synced;
   // Tables that did not change are shared between snapshots.
@@ -332,9 +333,9 @@ Status Worker::Impl::sweep_orphans() {
   return {};
 }
 
-void Worker::Impl::publish_backlog(Timestamp now) {
-  if (now - published < kClockPoll) return;
-  published = now;
+void Worker::Impl::publish_backlog(const Instant& now) {
+  if (now.steady - published < kBacklogInterval) return;
+  published = now.steady;
   struct Sum {
     double bytes = 0, streams = 0, age_seconds = 0;
   } buffering, failing;
@@ -344,7 +345,7 @@ void Worker::Impl::publish_backlog(Timestamp now) {
     Sum& sum = task.backlog.state == State::kFailing ? failing : buffering;
     sum.bytes += static_cast<double>(task.backlog.bytes);
     sum.streams += 1;
-    sum.age_seconds = std::max(sum.age_seconds, (now - task.backlog.oldest).count() / 1000.0);
+    sum.age_seconds = std::max(sum.age_seconds, (now.wall - task.backlog.oldest).count() / 1000.0);
   }
   probe.buffering_bytes.Set(buffering.bytes);
   probe.buffering_streams.Set(buffering.streams);
@@ -355,10 +356,10 @@ void Worker::Impl::publish_backlog(Timestamp now) {
 }
 
 Worker::Worker(WorkerOptions options, log::Log& log, state::Store& store, const Tables& tables,
-               const identity::Authorizer& authorizer, lake::Sink& sink, const Clock& clock, Random& random,
-               Logger& logger, Metrics& metrics)
-    : impl_(std::make_unique<Impl>(std::move(options), log, store, tables, authorizer, sink, clock, random,
-                                   logger, metrics)) {}
+               const identity::Authorizer& authorizer, lake::Sink& sink, const Clock& clock,
+               const Clock& steady, Random& random, Logger& logger, Metrics& metrics)
+    : impl_(std::make_unique<Impl>(std::move(options), log, store, tables, authorizer, sink, clock, steady,
+                                   random, logger, metrics)) {}
 
 Worker::~Worker() {
   stop();

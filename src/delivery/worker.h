@@ -28,11 +28,12 @@ struct WorkerOptions {
 // the log, uploads, commits the offset. A crash at any point repeats the same bytes under the same name.
 // Brings CREATING streams to ACTIVE and clears away DELETING ones (their buffered records are dropped,
 // counted). Owns uploads_max threads between start() and stop().
+// `steady` is a clock that is never set: intervals and pauses are its.
 class Worker {
  public:
   Worker(WorkerOptions options, log::Log& log, state::Store& store, const Tables& tables,
-         const identity::Authorizer& authorizer, lake::Sink& sink, const Clock& clock, Random& random,
-         Logger& logger, Metrics& metrics);
+         const identity::Authorizer& authorizer, lake::Sink& sink, const Clock& clock, const Clock& steady,
+         Random& random, Logger& logger, Metrics& metrics);
   ~Worker();  // stops
 
   // After Store::open.

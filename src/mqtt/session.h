@@ -101,6 +101,7 @@ class Session {
   };
   // Parses every whole packet of `bytes`, calling `handler`; appends answers of its own (PINGRESP, a refusal)
   // to `out`. `scratch` holds the packet being parsed and may be shared by all sessions of a thread.
+  // `now`, here and in accept(), is of a clock that is never set: only the keep-alive reads it.
   FeedResult feed(std::string_view bytes, Timestamp now, std::string& out, SessionHandler& handler,
                   Packet& scratch);
 

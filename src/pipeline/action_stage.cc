@@ -18,13 +18,15 @@ constexpr Duration kReadRetry{1000};
 
 struct ActionStage::Impl {
   Impl(ActionStageOptions given, log::Log& the_log, const RuleServices& the_services,
-       ActionTargets& the_targets, broker::InternalPublisher& the_publisher, const Clock& the_clock)
+       ActionTargets& the_targets, broker::InternalPublisher& the_publisher, const Clock& the_clock,
+       const Clock& the_steady)
       : options(given),
         log(the_log),
         services(the_services),
         targets(the_targets),
         publisher(the_publisher),
         clock(the_clock),
+        steady(the_steady),
         runner(the_services),
         corrupt(the_services.metrics.counter("fleetward_action_records_corrupt_total",
                                              "Records of the stream 'actions' that could not be read")),
@@ -46,6 +48,7 @@ struct ActionStage::Impl {
   ActionTargets& targets;
   broker::InternalPublisher& publisher;
   const Clock& clock;
+  const Clock& steady;
   RuleRunner runner;
   prometheus::Counter& corrupt;
   prometheus::Gauge& pending;
@@ -65,8 +68,9 @@ struct ActionStage::Impl {
 };
 
 ActionStage::ActionStage(ActionStageOptions options, log::Log& log, const RuleServices& services,
-                         ActionTargets& targets, broker::InternalPublisher& publisher, const Clock& clock)
-    : impl_(std::make_unique<Impl>(options, log, services, targets, publisher, clock)) {}
+                         ActionTargets& targets, broker::InternalPublisher& publisher, const Clock& clock,
+                         const Clock& steady)
+    : impl_(std::make_unique<Impl>(options, log, services, targets, publisher, clock, steady)) {}
 
 ActionStage::~ActionStage() {
   stop();
@@ -114,7 +118,7 @@ void ActionStage::Impl::read(ActionQueue& queue) {
     const auto records = log.read(partition, queue.next(), kReadBytes);
     if (!records) {
       services.logger.error("actions_read_failed", {{"reason", records.error().message}});
-      read_again = clock.now() + kReadRetry;
+      read_again = steady.now() + kReadRetry;
       return;
     }
     if (records->empty()) return;
@@ -122,7 +126,7 @@ void ActionStage::Impl::read(ActionQueue& queue) {
       if (!queue.has_room()) return;
       auto decoded = decode_action_record(record.value);
       if (decoded) {
-        queue.add(record.offset, std::move(*decoded), clock.now());
+        queue.add(record.offset, std::move(*decoded), steady.now());
         continue;
       }
       corrupt.Increment();
@@ -137,14 +141,14 @@ void ActionStage::Impl::attempt_due(ActionQueue& queue) {
   // Commits come between rounds, so that what is done is not done again after a crash.
   constexpr int kAttemptsPerRound = 32;
   for (int i = 0; i < kAttemptsPerRound && !stopping(); ++i) {
-    const auto attempt = queue.due(clock.now());
+    const auto attempt = queue.due(steady.now());
     if (!attempt) return;
     const ActionRecord& record = queue.record(attempt->offset);
     const ActionTask& task = record.tasks[attempt->task];
     const bool is_error = record.is_error_action;
     const auto kind = task.kind == ActionTask::Kind::kS3 ? RuleActionKind::kS3 : RuleActionKind::kSns;
     const Status result = perform(record, task);
-    switch (queue.finish(*attempt, result, clock.now())) {
+    switch (queue.finish(*attempt, result, steady.now())) {
       case ActionQueue::Outcome::kDone:
         runner.metrics().action(
             kind, is_error ? RuleActionResult::kErrorActionSuccess : RuleActionResult::kSuccess);
@@ -208,7 +212,7 @@ bool ActionStage::Impl::commit(ActionQueue& queue) {
 void ActionStage::Impl::wait(const ActionQueue& queue) {
   auto due = queue.next_due();
   if (read_again) due = std::min(due.value_or(*read_again), *read_again);
-  const Timestamp now = clock.now();
+  const Timestamp now = steady.now();
   if (due && *due <= now) return;
   std::unique_lock lock(mutex);
   const auto ready = [this] { return stop_asked || woken; };

@@ -29,11 +29,11 @@ class ActionTargets {
 // Consumes the log stream "actions" on one thread (consumer "actions"). At least once: the committed offset
 // is that of the oldest unfinished record, so after a crash finished ones behind it are done again: an object
 // is put again under the same key, a notification may be sent twice. A target that is away delays its own
-// actions only, as long as the window has room.
+// actions only, as long as the window has room. `steady` is a clock that is never set: pauses are its.
 class ActionStage {
  public:
   ActionStage(ActionStageOptions options, log::Log& log, const RuleServices& services, ActionTargets& targets,
-              broker::InternalPublisher& publisher, const Clock& clock);
+              broker::InternalPublisher& publisher, const Clock& clock, const Clock& steady);
   ~ActionStage();  // stops
 
   void start();

@@ -153,6 +153,18 @@ TEST_F(StageTest, RetriesThenGivesUp) {
   EXPECT_EQ(dropped("exhausted"), 1);
 }
 
+TEST_F(StageTest, AClockThatIsSetBackHoldsNothing) {
+  subscribe("a", "http", "http://a/");
+  publish("hello");
+  stage->run_once();
+  ASSERT_EQ(sender->open.size(), 1u);
+  sender->answer(0, 500);
+  stage->run_once();
+  clock.advance(Duration{-7'200'000});
+  stage->run_once();
+  EXPECT_EQ(sender->open.size(), 1u) << "the next attempt was due in 20 s";
+}
+
 TEST_F(StageTest, APermanentRefusalIsFinal) {
   subscribe("a", "http", "http://a/");
   publish("hello");

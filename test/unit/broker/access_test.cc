@@ -36,7 +36,7 @@ TEST(Access, a_registered_certificate_connects_and_does_what_its_policy_says) {
   EXPECT_EQ(client.next().disconnect.reason, ReasonCode::kNotAuthorized);
   EXPECT_TRUE(client.closed());
 
-  h.clock.advance(Duration{2000});
+  h.pass(Duration{2000});
   eventually([&] { return h.sink.total("sensor").disconnects == 1; }, "the delta of the thing");
   EXPECT_TRUE(h.sink.total("sensor").registered);
   EXPECT_EQ(h.sink.total("sensor").authorization_failures, 3U);
@@ -107,7 +107,7 @@ TEST(Access, unknown_inactive_and_missing_certificates_are_refused) {
   EXPECT_EQ(client.connect({.client_id = "sensor", .version = Version::k5}), ReasonCode::kNotAuthorized);
   EXPECT_EQ(h.metric("fleetward_broker_refused_total{reason=\"certificate_unknown\"}"), 1);
   EXPECT_EQ(h.metric("fleetward_broker_refused_total{reason=\"certificate_inactive\"}"), 1);
-  h.clock.advance(Duration{2000});
+  h.pass(Duration{2000});
   eventually([&] { return h.sink.total("sensor").authorization_failures == 1; }, "recorded under the thing");
 }
 
@@ -120,7 +120,7 @@ TEST(Access, a_revoked_certificate_loses_its_connections) {
   TestClient client(at, &device);
   ASSERT_EQ(client.connect({.client_id = "sensor", .version = Version::k5}), ReasonCode::kSuccess);
   h.set_status(device, registry::CertificateStatus::kRevoked);
-  h.clock.advance(Duration{200});
+  h.pass(Duration{200});
   EXPECT_EQ(client.next().disconnect.reason, ReasonCode::kNotAuthorized);
   EXPECT_TRUE(client.closed());
 }

@@ -202,9 +202,41 @@ TEST(Broker, a_session_expires) {
     device.disconnect();
   }
   EXPECT_TRUE(h.broker->connection("dev"));
-  h.clock.advance(Duration{32'000});
+  h.pass(Duration{32'000});
   eventually([&] { return !h.broker->connection("dev"); }, "the session expires");
   eventually([&] { return h.log.scan("session/", "session0", 10, false)->empty(); }, "its keys go");
+}
+
+TEST(Broker, no_deadline_follows_a_wall_clock_that_is_set) {
+  for (const Duration step : {Duration{7'200'000}, Duration{-7'200'000}}) {
+    Harness h;
+    const std::string at = h.listen_plain();
+    TestClient dumb(at), idle(at), busy(at);
+    {
+      TestClient gone(at);
+      ASSERT_EQ(
+          gone.connect({.client_id = "gone", .version = Version::k5, .clean = false, .session_expiry_s = 30}),
+          ReasonCode::kSuccess);
+      gone.disconnect();
+    }
+    ASSERT_EQ(idle.connect({.client_id = "idle", .version = Version::k5, .keep_alive_s = 10}),
+              ReasonCode::kSuccess);
+    ASSERT_EQ(busy.connect({.client_id = "busy", .keep_alive_s = 10}), ReasonCode::kSuccess);
+    eventually([&] { return h.metric("fleetward_broker_accepted_total") == 4; }, "all are accepted");
+    h.clock.advance(step);
+    EXPECT_TRUE(idle.quiet(300)) << "nobody is late";
+    EXPECT_TRUE(dumb.quiet(1));
+    EXPECT_TRUE(h.broker->connection("gone"));
+    h.pass(Duration{9'000});
+    EXPECT_EQ(busy.publish("t", "x"), ReasonCode::kSuccess);
+    h.pass(Duration{7'000});
+    const mqtt::Packet& last = idle.next();
+    ASSERT_EQ(last.type, mqtt::PacketType::kDisconnect);
+    EXPECT_EQ(last.disconnect.reason, ReasonCode::kKeepAliveTimeout);
+    EXPECT_TRUE(dumb.closed());
+    h.pass(Duration{16'000});
+    eventually([&] { return !h.broker->connection("gone"); }, "the session expires");
+  }
 }
 
 TEST(Broker, wills_are_sent_unless_the_client_says_goodbye) {
@@ -232,7 +264,7 @@ TEST(Broker, wills_are_sent_unless_the_client_says_goodbye) {
     ASSERT_EQ(slow.connect(with_will("slow", 10)), ReasonCode::kSuccess);
   }
   EXPECT_TRUE(watcher.quiet(50));
-  h.clock.advance(Duration{12'000});
+  h.pass(Duration{12'000});
   EXPECT_EQ(watcher.receive().topic, "will/slow");
 }
 
@@ -244,9 +276,9 @@ TEST(Broker, keep_alive_and_connect_timeout_cut_the_silent) {
             ReasonCode::kSuccess);
   ASSERT_EQ(busy.connect({.client_id = "busy", .keep_alive_s = 10}), ReasonCode::kSuccess);
   eventually([&] { return h.metric("fleetward_broker_accepted_total") == 3; }, "all are accepted");
-  h.clock.advance(Duration{9'000});
+  h.pass(Duration{9'000});
   EXPECT_EQ(busy.publish("t", "x"), ReasonCode::kSuccess);
-  h.clock.advance(Duration{7'000});
+  h.pass(Duration{7'000});
   const mqtt::Packet& last = idle.next();
   ASSERT_EQ(last.type, mqtt::PacketType::kDisconnect);
   EXPECT_EQ(last.disconnect.reason, ReasonCode::kKeepAliveTimeout);
@@ -317,7 +349,7 @@ TEST(Broker, a_log_in_trouble_stops_acknowledgements_and_recovers) {
   h.broker->publisher().publish(message, [&](const Status&) { answered = true; });
   eventually([&] { return answered.load(); }, "an answer");
   h.log.set_trouble("");
-  h.clock.advance(Duration{1000});
+  h.pass(Duration{1000});
   EXPECT_EQ(reporter.next().ack.packet_id, 1);
   EXPECT_EQ(reporter.next().ack.packet_id, 2);
   EXPECT_EQ(h.log.range({"records/test", 0}).end, 1U);
@@ -425,7 +457,7 @@ TEST(Broker, lifecycle_events_and_observations) {
   EXPECT_EQ(gone.topic, "$aws/events/presence/disconnected/dev");
   EXPECT_NE(gone.payload.find("CONNECTION_LOST"), std::string::npos);
   EXPECT_FALSE(h.hook.seen("$aws/events/presence/disconnected/dev").empty()) << "rules see them too";
-  h.clock.advance(Duration{2000});
+  h.pass(Duration{2000});
   eventually([&] { return h.sink.total("dev").disconnects == 1; }, "the last delta");
   const Observation total = h.sink.total("dev");
   EXPECT_EQ(total.messages_sent, 2U);
@@ -435,7 +467,7 @@ TEST(Broker, lifecycle_events_and_observations) {
   EXPECT_EQ(total.source_addresses, std::vector<std::string>{"127.0.0.1"});
   EXPECT_FALSE(total.connected);
   EXPECT_FALSE(h.sink.total("watcher").connected) << "its interval is not over";
-  h.clock.advance(Duration{5000});
+  h.pass(Duration{5000});
   eventually([&] { return h.sink.total("watcher").connected; }, "a delta each interval");
 }
 

@@ -342,8 +342,8 @@ Harness::~Harness() {
 
 void Harness::start() {
   metrics = std::make_unique<Metrics>();
-  broker = std::make_unique<Broker>(
-      options, Broker::Dependencies{log, store, authorizer, hook, sink, clock, random, logger, *metrics});
+  broker = std::make_unique<Broker>(options, Broker::Dependencies{log, store, authorizer, hook, sink, clock,
+                                                                  steady, random, logger, *metrics});
   const Status started = broker->start();
   EXPECT_TRUE(started) << started.error().message;
 }

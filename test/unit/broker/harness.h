@@ -151,7 +151,13 @@ struct Harness {
   void thing(const std::string& name, const DeviceFiles& device, bool exclusive = false);
   double metric(const std::string& line_start);
 
-  ManualClock clock;
+  // Both clocks.
+  void pass(Duration d) {
+    steady.advance(d);
+    clock.advance(d);
+  }
+
+  ManualClock clock, steady{{5'000}};
   SystemRandom random;
   Logger logger = Logger::none();
   state::Store store;

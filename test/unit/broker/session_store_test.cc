@@ -75,9 +75,10 @@ TEST(SessionStore, a_session_comes_back_as_it_was) {
   ASSERT_TRUE(log.write(std::move(batch)));
 
   std::vector<std::unique_ptr<ClientSession>> loaded;
+  session_store::LoadTime now{{50'000}, {300}};
   const auto load = [&] {
     loaded.clear();
-    return session_store::load_sessions(log, {50'000}, [&](auto s) { loaded.push_back(std::move(s)); });
+    return session_store::load_sessions(log, now, [&](auto s) { loaded.push_back(std::move(s)); });
   };
   ASSERT_TRUE(load());
   ASSERT_EQ(loaded.size(), 2U);
@@ -85,7 +86,7 @@ TEST(SessionStore, a_session_comes_back_as_it_was) {
   EXPECT_EQ(loaded[0]->disconnected_since, Timestamp{50'000}) << "open when the program ended";
   const ClientSession& back = *loaded[1];
   EXPECT_EQ(back.client_id, "dev/1");
-  EXPECT_EQ(back.expires, Timestamp{7'000 + 3'600'000});
+  EXPECT_EQ(back.expires, Timestamp{300 + 3'600'000 - 43'000}) << "what is left, on the steady clock";
   EXPECT_EQ(back.lifecycle_version, 5);
   ASSERT_EQ(back.queue.size(), 3U);
   EXPECT_EQ(back.queue[2].message->payload, "m300");
@@ -93,6 +94,13 @@ TEST(SessionStore, a_session_comes_back_as_it_was) {
   EXPECT_EQ(back.next_sequence, 301U);
   ASSERT_EQ(back.subscriptions.size(), 1U);
   EXPECT_TRUE(back.subscriptions.at("a/#").no_local);
+
+  now.wall = {1'000};  // set back while the program was down
+  ASSERT_TRUE(load());
+  EXPECT_EQ(loaded[1]->expires, Timestamp{300 + 3'600'000});
+  now.wall = {10'000'000};
+  ASSERT_TRUE(load());
+  EXPECT_EQ(loaded[1]->expires, now.steady);
 
   int retained = 0;
   ASSERT_TRUE(session_store::load_retained(log, [&](const MessagePtr& m) {
@@ -115,7 +123,7 @@ TEST(SessionStore, what_does_not_parse_is_corrupt_and_named) {
   log::Batch batch;
   batch.put(std::string("session/x\0m", 11), "nonsense");
   ASSERT_TRUE(log.write(std::move(batch)));
-  const auto loaded = session_store::load_sessions(log, {1}, [](auto) {});
+  const auto loaded = session_store::load_sessions(log, {{1}, {1}}, [](auto) {});
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, ErrorCode::kCorrupt);
   EXPECT_NE(loaded.error().message.find("'x'"), std::string::npos);

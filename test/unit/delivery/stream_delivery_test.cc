@@ -67,10 +67,10 @@ class StreamDeliveryTest : public testing::Test {
     sent_ += value;
     sent_ += stream_.destination.delimiter();
   }
-  // Steps until nothing is due at `now`.
+  // Steps until nothing is due at `now` of the steady clock.
   Timestamp settle(Timestamp now) {
     for (int i = 0; i < 1000; ++i) {
-      const Timestamp due = process().delivery.step(stream_, control_version_, now);
+      const Timestamp due = process().delivery.step(stream_, control_version_, {now + wall_ahead_, now});
       if (due > now) return due;
     }
     ADD_FAILURE() << "never settles";
@@ -91,6 +91,7 @@ class StreamDeliveryTest : public testing::Test {
   Metrics metrics_;
   Status may_put_;
   std::string sent_;
+  Duration wall_ahead_{0};  // of the steady clock: changes when somebody sets it
   std::unique_ptr<Process> process_;
 };
 
@@ -111,6 +112,25 @@ TEST_F(StreamDeliveryTest, DeliversWhenTheIntervalEnds) {
   // Nothing is left in the log.
   EXPECT_EQ(memory_.range(records_of(stream_)).begin, 2u);
   EXPECT_EQ(*memory_.get(pending_key_of(stream_.id)), std::nullopt);
+}
+
+TEST_F(StreamDeliveryTest, AnIntervalIsElapsedTimeWhateverTheWallClockShows) {
+  for (const Duration set : {Duration(-7'200'000), Duration(7'200'000)}) {
+    SCOPED_TRACE(set.count());
+    append("x", kStart + wall_ahead_);
+    EXPECT_EQ(settle(kStart), kStart + Duration(60'000));
+    wall_ahead_ += set;
+    append("y", kStart + wall_ahead_);
+    EXPECT_EQ(settle(kStart + Duration(59'999)), kStart + Duration(60'000));
+    EXPECT_EQ(settle(kStart + Duration(60'000)), kNever);
+    EXPECT_EQ(sink_.content(), sent_);
+  }
+  // Set back before anybody looked at the record: its interval begins with the first look.
+  append("z", kStart + wall_ahead_);
+  wall_ahead_ -= Duration(7'200'000);
+  EXPECT_EQ(settle(kStart), kStart + Duration(60'000));
+  EXPECT_EQ(settle(kStart + Duration(60'000)), kNever);
+  EXPECT_EQ(sink_.content(), sent_);
 }
 
 TEST_F(StreamDeliveryTest, DeliversBySizeWithoutWaiting) {
@@ -153,13 +173,14 @@ TEST_P(Crashes, AtAnyPointLoseAndRepeatNothing) {
     Timestamp now = kStart;
     for (int tick = 0; tick < 40; ++tick, now = now + Duration(10'000)) {
       if (tick < 20) append(std::string(tick % 5 == 0 ? 400'000 : 10, static_cast<char>('a' + tick)), now);
-      process().delivery.step(stream_, 1, now);
+      process().delivery.step(stream_, 1, {now, now});
       if (!crash_.dead) continue;
       restart();
       if (++crashes == 1) crash_.at = second;
     }
     restart();
-    for (int i = 0; i < 5; ++i) process().delivery.step(stream_, 1, now + Duration(600'000 * i));
+    for (int i = 0; i < 5; ++i, now = now + Duration(600'000))
+      process().delivery.step(stream_, 1, {now, now});
     ASSERT_EQ(sink_.content(), sent_) << first << ", " << second;
     ASSERT_EQ(memory_.range(records_of(stream_)).begin, 20u);
     ASSERT_EQ(*memory_.get(pending_key_of(stream_.id)), std::nullopt);

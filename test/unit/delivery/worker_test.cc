@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 
+#include "core/steady_clock.h"
 #include "identity/identities.h"
 #include "test/unit/delivery/fakes.h"
 
@@ -81,6 +82,7 @@ class WorkerTest : public testing::Test {
   Logger logger_ = Logger::none();
   Metrics metrics_;
   SystemClock clock_;
+  SteadyClock steady_;
   SeededRandom random_{4};
   log::MemoryLog log_;
   state::Store store_;
@@ -94,7 +96,8 @@ class WorkerTest : public testing::Test {
   std::condition_variable changed_;
   WorkerOptions options_{
       .account = kAccount, .retry_min = Duration{1}, .retry_max = Duration{5}, .scan_interval = Duration{1}};
-  Worker worker_{options_, log_, store_, tables_, authorizer_, sink_, clock_, random_, logger_, metrics_};
+  Worker worker_{options_, log_,    store_,  tables_, authorizer_, sink_,
+                 clock_,   steady_, random_, logger_, metrics_};
 };
 
 TEST_F(WorkerTest, ActivatesDeliversAndRemoves) {

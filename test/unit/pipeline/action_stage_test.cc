@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "core/encoding.h"
+#include "core/steady_clock.h"
 #include "test/unit/pipeline/rule_fixture.h"
 
 namespace fleetward::pipeline {
@@ -151,7 +152,8 @@ class ActionStageTest : public RuleFixture {
     ActionStageOptions options;
     options.retry_min = options.retry_max = Duration{0};  // at once
     options.attempts_max = 3;
-    auto stage = std::make_unique<ActionStage>(options, log_, services(), targets_, publisher_, clock_);
+    auto stage =
+        std::make_unique<ActionStage>(options, log_, services(), targets_, publisher_, clock_, steady_);
     stage->start();
     return stage;
   }
@@ -160,6 +162,7 @@ class ActionStageTest : public RuleFixture {
   FakeTargets targets_;
   FakePublisher publisher_;
   SystemClock clock_;
+  SteadyClock steady_;
 };
 
 TEST_F(ActionStageTest, DoesAndForgets) {
