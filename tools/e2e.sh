@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# End-to-end tests: the built program under real clients. Arguments go to pytest (tools/e2e.sh -k retained).
+# End-to-end tests, the built program under real clients, and test/model, the engine against a reference model.
+# Arguments go to pytest (tools/e2e.sh -k retained); a path among them takes the place of both folders.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$(tools/venv.sh)
-exec "$venv/bin/python" -m pytest test/e2e -n "$(nproc)" --dist loadfile -q --timeout 300 -p no:cacheprovider "$@"
+paths=(test/e2e test/model)
+for argument in "$@"; do [[ $argument != test/* ]] || paths=(); done
+exec "$venv/bin/python" -m pytest "${paths[@]}" -n "$(nproc)" --dist loadfile -q --timeout 300 -p no:cacheprovider "$@"

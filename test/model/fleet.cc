@@ -1,0 +1,224 @@
+#include "test/model/fleet.h"
+
+#include <functional>
+
+#include "detect/bytes.h"
+
+namespace fleetward::model {
+namespace {
+
+using detect::Engine;
+using detect::Event;
+
+json::array decoded(std::string_view metric, std::string_view thing, Timestamp time,
+                    std::string_view& value) {
+  auto decoded = detect::decode_value(value);
+  return {json::value(metric), json::value(thing), json::value(time.ms),
+          decoded ? json::value(detect::to_json(*decoded)) : json::value("corrupt")};
+}
+
+void append(json::object& answer, std::string_view member, json::value entry) {
+  json::value& list = answer[member];
+  if (!list.is_array()) list = json::array();
+  list.get_array().push_back(std::move(entry));
+}
+
+uint64_t count_of(const json::object& command, std::string_view name) {
+  return static_cast<uint64_t>(json::int_or(command, name, 0));
+}
+
+}  // namespace
+
+json::object Fleet::run(const json::object& command) {
+  json::object answer;
+  const std::string_view op = json::string_or(command, "op");
+  Status status;
+  if (op == "fleet") {
+    status = start(command);
+  } else if (op == "configure") {
+    status = configure(command);
+  } else if (op == "report") {
+    status = report(command, answer);
+  } else if (op == "observe") {
+    status = observe(command);
+  } else if (op == "tick") {
+    tick(command, answer);
+  } else if (op == "restart") {
+    status = restart();
+  } else {
+    status = fail(ErrorCode::kInvalidArgument, "no such op");
+  }
+  if (!status) return {{"error", status.error().message}};
+  for (Partition& partition : partitions_) take_effects(partition, answer);
+  return answer;
+}
+
+Status Fleet::start(const json::object& command) {
+  options_ = {};
+  options_.tick = Duration{json::int_or(command, "tick_ms", options_.tick.count())};
+  options_.silence = Duration{json::int_or(command, "silence_ms", options_.silence.count())};
+  options_.forget = Duration{json::int_or(command, "forget_ms", options_.forget.count())};
+  config_.reset();
+  partitions_.clear();
+  const auto count = static_cast<size_t>(json::int_or(command, "partitions", 1));
+  if (count == 0 || count > 64) return fail(ErrorCode::kInvalidArgument, "partitions: 1 to 64");
+  for (size_t i = 0; i < count; ++i) partitions_.emplace_back().engine = Engine(options_);
+  return {};
+}
+
+Status Fleet::configure(const json::object& command) {
+  auto profiles = std::make_shared<detect::Profiles>();
+  if (const json::object* customs = json::find_object(command, "custom_metrics")) {
+    for (const auto& [name, type] : *customs) {
+      const auto kind = type.is_string() ? detect::parse_custom_type(type.get_string()) : std::nullopt;
+      if (!kind) return fail(ErrorCode::kInvalidArgument, "no such type of custom metric");
+      profiles->custom_metrics.emplace(name, *kind);
+    }
+  }
+  if (const json::array* list = json::find_array(command, "profiles")) {
+    for (const json::value& document : *list) {
+      if (!document.is_object()) return fail(ErrorCode::kInvalidArgument, "a profile is an object");
+      auto profile = detect::profile_from_json(document.get_object());
+      if (!profile) return fail(profile.error());
+      profiles->profiles.push_back(std::make_shared<const detect::SecurityProfile>(std::move(*profile)));
+    }
+  }
+  std::map<std::string, std::vector<uint32_t>, std::less<>> members;
+  if (const json::object* given = json::find_object(command, "members")) {
+    for (const auto& [thing, indexes] : *given) {
+      for (const json::value& index : indexes.as_array()) {
+        members[thing].push_back(static_cast<uint32_t>(index.as_int64()));
+      }
+    }
+  }
+  config_ = std::make_shared<const detect::Config>(
+      detect::Config{++version_, profiles,
+                     [members = std::move(members)](std::string_view thing, std::vector<uint32_t>& out) {
+                       const auto it = members.find(thing);
+                       if (it != members.end()) out.insert(out.end(), it->second.begin(), it->second.end());
+                     }});
+  for (Partition& partition : partitions_) partition.engine.configure(config_);
+  return {};
+}
+
+Fleet::Partition& Fleet::partition_of(std::string_view thing) {
+  return partitions_[std::hash<std::string_view>()(thing) % partitions_.size()];
+}
+
+// Every event goes through its form in the log.
+Status Fleet::apply(Partition& partition, std::string_view encoded) {
+  Event event;
+  if (auto ok = detect::decode_event(encoded, event); !ok) return ok;
+  partition.engine.apply(event, ++partition.sequence, partition.effects);
+  return {};
+}
+
+Status Fleet::report(const json::object& command, json::object& answer) {
+  const std::string_view thing = json::string_or(command, "thing");
+  const json::value* body = json::find(command, "body");
+  if (body == nullptr) return fail(ErrorCode::kInvalidArgument, "no body");
+  detect::Report report;
+  const auto parsed = parser_.parse(detect::ReportFormat::kJson, json::serialize(*body), report);
+  if (!parsed) {
+    answer["rejected"] = parsed.error().message;
+    return {};
+  }
+  std::string record;
+  detect::encode_report_event(thing, {json::int_or(command, "time", 0)}, report, record);
+  return apply(partition_of(thing), record);
+}
+
+Status Fleet::observe(const json::object& command) {
+  detect::Observation seen;
+  seen.from = seen.to = {json::int_or(command, "time", 0)};
+  seen.messages_sent = count_of(command, "sent");
+  seen.messages_received = count_of(command, "received");
+  if (const json::array* sizes = json::find_array(command, "sizes"); sizes != nullptr && sizes->size() == 3) {
+    seen.message_bytes_total = static_cast<uint64_t>((*sizes)[0].as_int64());
+    seen.message_bytes_min = static_cast<uint64_t>((*sizes)[1].as_int64());
+    seen.message_bytes_max = static_cast<uint64_t>((*sizes)[2].as_int64());
+  }
+  seen.authorization_failures = count_of(command, "failures");
+  seen.connection_attempts = count_of(command, "attempts");
+  seen.disconnects = count_of(command, "disconnects");
+  seen.connected = json::bool_or(command, "connected", false);
+  seen.disconnected_since = {json::int_or(command, "disconnected_since", 0)};
+  if (const json::array* addresses = json::find_array(command, "addresses")) {
+    for (const json::value& text : *addresses) {
+      detect::IpAddress address;
+      if (!detect::IpAddress::parse(text.as_string(), address)) {
+        return fail(ErrorCode::kInvalidArgument, "not an address");
+      }
+      seen.addresses.push_back(address);
+    }
+  }
+  const std::string_view thing = json::string_or(command, "thing");
+  std::string record;
+  detect::encode_observation_event(thing, seen, record);
+  return apply(partition_of(thing), record);
+}
+
+void Fleet::tick(const json::object& command, json::object& answer) {
+  const Timestamp time{json::int_or(command, "time", 0)};
+  const auto slice = static_cast<size_t>(json::int_or(command, "slice", 1000));
+  for (Partition& partition : partitions_) {
+    const uint64_t sequence = ++partition.sequence;
+    while (!partition.engine.tick(time, sequence, slice, partition.effects)) take_effects(partition, answer);
+  }
+}
+
+Status Fleet::restart() {
+  for (Partition& partition : partitions_) {
+    partition.engine = Engine(options_);
+    if (config_) partition.engine.configure(config_);
+    partition.effects = {};
+    for (const auto& [thing, state] : partition.stored) {
+      if (auto ok = partition.engine.restore_thing(thing, state); !ok) return ok;
+    }
+  }
+  return {};
+}
+
+// What a stage would write, and what it would send on.
+void Fleet::take_effects(Partition& partition, json::object& answer) {
+  detect::Effects& effects = partition.effects;
+  for (const std::string& thing : effects.forgotten) partition.stored.erase(thing);
+  for (const uint32_t index : effects.changed) {
+    std::string& state = partition.stored[std::string(partition.engine.thing_name(index))];
+    state.clear();
+    partition.engine.encode_thing(index, state);
+  }
+  for (const detect::ViolationEvent& event : effects.events) {
+    append(answer, "events",
+           json::object{{"type", detect::to_string(event.type)},
+                        {"time", event.time.ms},
+                        {"started", event.started.ms},
+                        {"id", event.violation_id},
+                        {"thing", event.thing},
+                        {"profile", event.profile ? json::value(event.profile->name) : json::value()},
+                        {"behavior", event.behavior ? json::value(event.behavior->name) : json::value()},
+                        {"value", event.value ? json::value(detect::to_json(*event.value)) : json::value()},
+                        {"explanation", event.explanation}});
+  }
+  for (const detect::RetainedValues& group : effects.retained) {
+    std::string_view rest =
+        std::string_view(effects.retained_bytes).substr(group.begin, group.end - group.begin);
+    while (!rest.empty()) {
+      detect::bytes::Reader in{rest};
+      const std::string metric(in.string());
+      rest = in.rest;
+      append(answer, "kept", decoded(metric, group.thing, group.time, rest));
+    }
+  }
+  for (const detect::ExportPoint& point : effects.exports) {
+    std::string_view value =
+        std::string_view(effects.export_bytes).substr(point.begin, point.end - point.begin);
+    json::array entry = decoded(point.metric, point.thing, point.time, value);
+    entry.push_back(json::value(point.destination->topic));
+    entry.push_back(json::value(static_cast<int>(point.combine)));
+    append(answer, "exported", std::move(entry));
+  }
+  effects.clear();
+}
+
+}  // namespace fleetward::model

@@ -1,0 +1,176 @@
+"""Random fleets: profiles, and what happens to their things. Everything comes from the seed."""
+
+import random
+
+from reference import BUILTIN
+
+TICK = 300_000
+START = 1_767_225_600_000  # a multiple of the tick
+CUSTOMS = {"rssi": "number", "loads": "number-list", "units": "string-list", "dns": "ip-address-list"}
+ADDRESSES = ["192.0.2.1", "192.0.2.77", "198.51.100.9", "10.0.0.1", "2001:db8::1", "2001:db8:1::5", "::1"]
+NETWORKS = ["192.0.2.0/24", "192.0.2.64/26", "0.0.0.0/0", "10.0.0.1", "2001:db8::/32", "::/0", "198.51.100.9/32"]
+PORTS = [22, 80, 443, 5683, 8883]
+STRINGS = ["sshd", "agent", "x", "cron"]
+NUMERIC = ["less-than", "less-than-equals", "greater-than", "greater-than-equals"]
+
+
+class History:
+    """`steps` are commands of test/model/fleet.h; fewer things and values than in life, so that they meet."""
+
+    def __init__(self, seed, length=120):
+        self.random = random.Random(seed)
+        r = self.random
+        self.things = [f"t{i}" for i in range(r.randint(1, 4))]
+        self.now, self.report_id, self.recent = START + r.randrange(TICK), 0, {}
+        self.disconnected = {}
+        self.options = {"tick_ms": TICK, "silence_ms": r.choice([1, 2, 6]) * 3_600_000,
+                        "forget_ms": r.choice([3, 12, 48]) * 3_600_000, "partitions": r.randint(1, 3)}
+        self.profiles = [self.profile(i) for i in range(r.randint(1, 3))]
+        self.members = {t: sorted(r.sample(range(len(self.profiles)), r.randint(0, len(self.profiles))))
+                        for t in self.things}
+        self.steps = [{"op": "fleet", **self.options}, self.configure()]
+        while len(self.steps) < length:
+            self.step()
+
+    # Profiles.
+
+    def criteria(self, metric):
+        r = self.random
+        kind = BUILTIN[metric][0] if metric in BUILTIN else {
+            "number": "number", "number-list": "numbers", "string-list": "strings", "ip-address-list": "cidrs"}[CUSTOMS[metric]]
+        criteria = {"consecutiveDatapointsToAlarm": r.choice([1, 1, 2, 3]),
+                    "consecutiveDatapointsToClear": r.choice([1, 1, 2, 3])}
+        if kind in ("count", "number"):
+            less = metric == "aws:disconnect-duration"
+            criteria["comparisonOperator"] = r.choice(NUMERIC[:2] if less else NUMERIC)
+            criteria["value"] = {kind: r.choice([0, 1, 5, 10, 15]) if kind == "count" else r.choice([-70.5, 0, 3.25])}
+            if metric in BUILTIN and metric not in ("aws:disconnect-duration", "aws:message-byte-size") and r.random() < 0.5:
+                criteria["durationSeconds"] = r.choice([300, 600, 900, 1800, 3600])
+            return criteria
+        group, choices = {"cidrs": ("cidr", NETWORKS), "ports": ("port", PORTS), "numbers": ("", [1, 2.5, -3]),
+                          "strings": ("", STRINGS)}[kind]
+        criteria["comparisonOperator"] = r.choice(["in-", "not-in-"]) + (group + "-set" if group else "set")
+        criteria["value"] = {kind: r.sample(choices, r.randint(1, 2))}
+        return criteria
+
+    def behavior(self, name):
+        metric = self.random.choice([*BUILTIN, *CUSTOMS])
+        behavior = {"name": name, "metric": metric}
+        if self.random.random() < 0.9:
+            behavior["criteria"] = self.criteria(metric)
+        return behavior
+
+    def profile(self, index):
+        r = self.random
+        return {"securityProfileName": f"p{index}",
+                "behaviors": [self.behavior(f"b{i}") for i in range(r.randint(1, 5))],
+                "additionalMetricsToRetainV2": [{"metric": m} for m in r.sample([*BUILTIN, *CUSTOMS], r.randint(0, 2))]}
+
+    def configure(self):
+        return {"op": "configure", "custom_metrics": dict(CUSTOMS), "profiles": [dict(p) for p in self.profiles],
+                "members": {t: list(m) for t, m in self.members.items()}}
+
+    def change(self):
+        """An operator's change: of a behaviour, or of who is a member."""
+        r = self.random
+        if r.random() < 0.5:
+            thing = r.choice(self.things)
+            self.members[thing] = sorted(r.sample(range(len(self.profiles)), r.randint(0, len(self.profiles))))
+        else:
+            profile = r.choice(self.profiles)
+            at = r.randrange(len(profile["behaviors"]))
+            profile["behaviors"] = list(profile["behaviors"])
+            profile["behaviors"][at] = self.behavior(profile["behaviors"][at]["name"])
+        self.steps.append(self.configure())
+
+    # What happens.
+
+    def step(self):
+        r = self.random
+        before = self.now
+        self.now += r.choice([1, 1000, 20_000, 100_000, TICK, TICK]) if r.random() < 0.97 else r.choice([2, 8, 60]) * 3_600_000
+        # Time without a server: its ticks are not made up, only the latest is.
+        missed = self.now - before > 12 * TICK and r.random() < 0.5
+        boundaries = range(before // TICK + 1, self.now // TICK + 1)
+        for boundary in list(boundaries)[-1:] if missed else boundaries:
+            self.steps.append({"op": "tick", "time": boundary * TICK, "slice": r.choice([1, 2, 1000])})
+        choice = r.random()
+        if choice < 0.5:
+            self.report(r.choice(self.things))
+        elif choice < 0.9:
+            self.observe(r.choice(self.things))
+        elif choice < 0.94:
+            self.steps.append({"op": "restart"})
+        else:
+            self.change()
+
+    def report(self, thing):
+        r = self.random
+        recent = self.recent.setdefault(thing, [])
+        if recent and r.random() < 0.1:  # once more, later, with other values: by a device or a network that repeats
+            report_id = r.choice(recent[-3:])
+        else:
+            self.report_id += 1
+            report_id = self.report_id
+            recent.append(report_id)
+        few = lambda of, most=3: r.sample(of, r.randint(0, most))
+        metrics, custom = {}, {}
+        if r.random() < 0.7:
+            metrics["network_stats"] = {k: r.randint(0, 12) for k in ("bytes_in", "bytes_out", "packets_in", "packets_out")
+                                        if r.random() < 0.7}
+        for kind in ("tcp", "udp"):
+            if r.random() < 0.5:
+                ports = few(PORTS)
+                metrics[f"listening_{kind}_ports"] = {"ports": [{"port": p} for p in ports], "total": len(ports) + r.choice([0, 0, 9])}
+        if r.random() < 0.5:
+            remote = few(ADDRESSES)
+            metrics["tcp_connections"] = {"established_connections": {
+                "connections": [{"remote_addr": f"[{a}]:443" if ":" in a else f"{a}:443"} for a in remote], "total": len(remote)}}
+        for name, key, values in (("rssi", "number", lambda: r.choice([-90, -70.5, 0, 3.5])),
+                                  ("loads", "number_list", lambda: few([1, 2.5, -3, 7])),
+                                  ("units", "string_list", lambda: few(STRINGS)),
+                                  ("dns", "ip_list", lambda: few(ADDRESSES))):
+            if r.random() < 0.3:
+                custom[name] = [{key: values()}]
+        if custom and r.random() < 0.1:
+            custom["rssi"] = [{"string_list": ["not", "a", "number"]}]  # of another type: left out
+        self.steps.append({"op": "report", "thing": thing, "time": self.now, "body": {
+            "header": {"report_id": report_id, "version": "1.0"}, "metrics": metrics, "custom_metrics": custom}})
+
+    def observe(self, thing):
+        r = self.random
+        sent = r.choice([0, 1, 3, 8])
+        sizes = sorted(r.randint(0, 20) for _ in range(sent)) or [0]
+        connected = r.random() < 0.6
+        seen = {"op": "observe", "thing": thing, "time": self.now, "sent": sent, "received": r.choice([0, 0, 2, 11]),
+                "sizes": [sum(sizes), sizes[0], sizes[-1]], "failures": r.choice([0, 0, 1, 6]),
+                "attempts": r.choice([0, 1, 2]), "disconnects": r.choice([0, 0, 1]), "connected": connected,
+                "addresses": r.sample(ADDRESSES, r.choice([0, 1, 2]))}
+        if connected:
+            self.disconnected.pop(thing, None)
+        else:
+            seen["disconnected_since"] = self.disconnected.setdefault(thing, self.now - r.choice([0, 5000]))
+        self.steps.append(seen)
+
+
+def values_of(body):
+    """What a report says, by metric: (kind, value)."""
+    out = {}
+    metrics = body["metrics"]
+    for field in ("bytes", "packets"):
+        for direction in ("in", "out"):
+            if f"{field}_{direction}" in metrics.get("network_stats", {}):
+                out[f"aws:all-{field}-{direction}"] = ("count", metrics["network_stats"][f"{field}_{direction}"])
+    for kind in ("tcp", "udp"):
+        if listening := metrics.get(f"listening_{kind}_ports"):
+            out[f"aws:num-listening-{kind}-ports"] = ("count", listening["total"])
+            out[f"aws:listening-{kind}-ports"] = ("ports", [p["port"] for p in listening["ports"]])
+    if tcp := metrics.get("tcp_connections"):
+        established = tcp["established_connections"]
+        out["aws:num-established-tcp-connections"] = ("count", established["total"])
+        out["aws:destination-ip-addresses"] = (
+            "cidrs", [c["remote_addr"].rsplit(":", 1)[0].strip("[]") for c in established["connections"]])
+    for name, (reading,) in body["custom_metrics"].items():
+        key, value = next(iter(reading.items()))
+        out[name] = ({"number": "number", "number_list": "numbers", "string_list": "strings", "ip_list": "cidrs"}[key], value)
+    return out

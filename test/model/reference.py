@@ -1,0 +1,290 @@
+"""Detect again, written to be obvious and not fast: it keeps everything that ever happened to a thing and works each
+answer out from that. Nothing here is taken from src/detect; what both agree on is docs/concepts/detect.md."""
+
+import ipaddress
+from dataclasses import dataclass, field
+
+# metric -> (kind of value, where it is counted, does a window add it up)
+BUILTIN = {
+    "aws:all-bytes-out": ("count", "device", True),
+    "aws:all-bytes-in": ("count", "device", True),
+    "aws:all-packets-out": ("count", "device", True),
+    "aws:all-packets-in": ("count", "device", True),
+    "aws:num-listening-tcp-ports": ("count", "device", False),
+    "aws:num-listening-udp-ports": ("count", "device", False),
+    "aws:num-established-tcp-connections": ("count", "device", False),
+    "aws:destination-ip-addresses": ("cidrs", "device", False),
+    "aws:listening-tcp-ports": ("ports", "device", False),
+    "aws:listening-udp-ports": ("ports", "device", False),
+    "aws:message-byte-size": ("count", "cloud", False),
+    "aws:num-messages-sent": ("count", "cloud", True),
+    "aws:num-messages-received": ("count", "cloud", True),
+    "aws:num-authorization-failures": ("count", "cloud", True),
+    "aws:source-ip-address": ("cidrs", "cloud", False),
+    "aws:num-connection-attempts": ("count", "cloud", True),
+    "aws:num-disconnects": ("count", "cloud", True),
+    "aws:disconnect-duration": ("count", "cloud", False),
+}
+COUNTER_FIELD = {
+    "aws:num-messages-sent": "sent",
+    "aws:num-messages-received": "received",
+    "aws:num-authorization-failures": "failures",
+    "aws:num-connection-attempts": "attempts",
+    "aws:num-disconnects": "disconnects",
+}
+
+
+def is_normal(criteria, kind, value):
+    """A behaviour says what is normal. Lists: each element must be; so an empty one is."""
+    op = criteria["comparisonOperator"]
+    limit = criteria["value"][kind]
+    if op == "less-than":
+        return value < limit
+    if op == "less-than-equals":
+        return value <= limit
+    if op == "greater-than":
+        return value > limit
+    if op == "greater-than-equals":
+        return value >= limit
+    if kind == "cidrs":
+        nets = [ipaddress.ip_network(text, strict=False) for text in limit]
+        inside = [any(a.version == n.version and a in n for n in nets) for a in map(ipaddress.ip_address, value)]
+    else:
+        inside = [element in limit for element in value]
+    return not any(inside) if op.startswith("not-") else all(inside)
+
+
+def run_of(points, to_alarm, to_clear):
+    """Folds normal/not normal from the beginning: (in alarm now, did the last point change that)."""
+    alarm, run, changed = False, 0, False
+    for normal in points:
+        changed = False
+        run = run + 1 if normal == alarm else 0
+        if run >= (to_clear if alarm else to_alarm):
+            alarm, run, changed = not alarm, 0, True
+    return alarm, changed
+
+
+@dataclass
+class Watch:
+    """One behaviour of one profile for one thing, since it applies in its present form."""
+
+    profile: str
+    behavior: dict
+    points: list = field(default_factory=list)  # (time, normal)
+    alarm: bool = False
+
+
+@dataclass
+class Thing:
+    reports: list = field(default_factory=list)  # (time, id, values)
+    observations: list = field(default_factory=list)
+    cloud_points: dict = field(default_factory=dict)  # metric -> [(tick, value)] of periods, for windows
+    watches: dict = field(default_factory=dict)  # identity -> Watch
+    summed_since: dict = field(default_factory=dict)  # (metric, seconds) -> index of first report, first cloud point
+    ticked: int = 0  # observations before the latest tick
+    last_event: int = 0
+    connected: bool = False
+    tracked: bool = False
+    disconnected_since: int = 0
+    version: int = -1
+
+
+class Reference:
+    def __init__(self, tick_ms, silence_ms, forget_ms):
+        self.tick_ms, self.silence_ms, self.forget_ms = tick_ms, silence_ms, forget_ms
+        self.things, self.profiles, self.customs, self.members, self.version = {}, [], {}, {}, 0
+
+    def configure(self, customs, profiles, members):
+        self.customs, self.profiles, self.members = customs, profiles, members
+        self.version += 1
+
+    # What applies.
+
+    def kind_of(self, metric):
+        return BUILTIN[metric][0] if metric in BUILTIN else {
+            "number": "number", "number-list": "numbers", "string-list": "strings", "ip-address-list": "cidrs",
+        }.get(self.customs.get(metric))
+
+    def profiles_of(self, name):
+        return [self.profiles[i] for i in self.members.get(name, [])]
+
+    def metrics_of(self, name):
+        wanted = set()
+        for profile in self.profiles_of(name):
+            wanted.update(b["metric"] for b in profile.get("behaviors", []) if "metric" in b)
+            wanted.update(m["metric"] for m in profile.get("additionalMetricsToRetainV2", []))
+        return sorted(metric for metric in wanted if self.kind_of(metric))
+
+    def seconds_of(self, behavior):
+        """Of the window; 0: a data point is judged alone."""
+        metric = behavior["metric"]
+        adds_up = metric in BUILTIN and BUILTIN[metric][2]
+        return behavior["criteria"].get("durationSeconds", 0) if adds_up else 0
+
+    def settle(self, name, now):
+        """Brings a thing up to the configuration: what no longer applies to it ends."""
+        thing = self.things[name]
+        if thing.version == self.version:
+            return []
+        thing.version = self.version
+        applies, summed = {}, set()
+        for profile in self.profiles_of(name):
+            for behavior in profile.get("behaviors", []):
+                if "criteria" not in behavior:
+                    continue
+                identity = (profile["securityProfileName"], behavior["name"], behavior["metric"],
+                            repr(sorted(behavior["criteria"].items(), key=str)))
+                applies[identity] = thing.watches.get(identity) or Watch(profile["securityProfileName"], behavior)
+                applies[identity].behavior = behavior
+                if seconds := self.seconds_of(behavior):
+                    summed.add((behavior["metric"], seconds))
+        effects = [self.event("alarm-invalidated", now, name, watch, None)
+                   for identity, watch in thing.watches.items() if watch.alarm and identity not in applies]
+        thing.watches = applies
+        beginnings = {key: thing.summed_since.get(key, (len(thing.reports), len(thing.cloud_points.get(key[0], []))))
+                      for key in summed}
+        thing.summed_since = beginnings
+        return effects
+
+    def reach(self, name, now):
+        """The thing, if any profile reaches it, and what that led to."""
+        if name not in self.things:
+            if not self.metrics_of(name):
+                return None, []
+            self.things[name] = Thing()
+        effects = self.settle(name, now)
+        return (self.things[name] if self.metrics_of(name) else None), effects
+
+    # What happens.
+
+    def report(self, name, now, report_id, values):
+        thing, effects = self.reach(name, now)
+        if thing is None or any(report_id == seen for _, seen, _ in thing.reports):
+            return effects
+        thing.reports.append((now, report_id, values))
+        thing.last_event = now
+        for metric in self.metrics_of(name):
+            if metric not in values:
+                continue
+            kind, value = values[metric]
+            if kind != self.kind_of(metric):
+                continue
+            effects.append(("kept", metric, name, now, value))
+            for watch in self.watches_of(thing, metric):
+                judged = value
+                if seconds := self.seconds_of(watch.behavior):
+                    # The window's edge moves in steps of the tick.
+                    first_step = now // self.tick_ms - max(seconds * 1000 // self.tick_ms, 1)
+                    begin = thing.summed_since[(metric, seconds)][0]
+                    judged = sum(v[metric][1] for t, _, v in thing.reports[begin:]
+                                 if metric in v and t // self.tick_ms > first_step)
+                effects += self.judge(name, watch, now, kind, judged)
+        return effects
+
+    def observe(self, name, now, seen):
+        thing, effects = self.reach(name, now)
+        if thing is None:
+            return effects
+        thing.last_event = now
+        if not any(m in BUILTIN and BUILTIN[m][1] == "cloud" for m in self.metrics_of(name)):
+            return effects
+        thing.observations.append((now, seen))
+        changed = seen["connected"] != thing.connected or seen.get("disconnects", 0) > 0
+        thing.connected = seen["connected"]
+        thing.tracked |= seen["connected"] or seen.get("disconnects", 0) > 0
+        thing.disconnected_since = 0 if seen["connected"] else seen.get("disconnected_since") or now
+        if changed and thing.tracked and "aws:disconnect-duration" in self.metrics_of(name):
+            effects += self.disconnect_duration(name, thing, now)
+        return effects
+
+    def tick(self, now):
+        effects = []
+        for name in list(self.things):
+            effects += self.tick_thing(name, now)
+        return effects
+
+    def tick_thing(self, name, now):
+        thing = self.things[name]
+        effects = self.settle(name, now)
+        idle = thing.last_event < now - self.forget_ms and not thing.connected
+        if (idle or not self.metrics_of(name)) and not any(w.alarm for w in thing.watches.values()):
+            del self.things[name]
+            return effects
+        for watch in thing.watches.values():
+            if watch.alarm and watch.points[-1][0] < now - self.silence_ms:
+                effects.append(self.event("alarm-invalidated", now, name, watch, None))
+                watch.alarm, watch.points = False, []
+        if thing.observations:
+            effects += self.tick_cloud(name, thing, now)
+        return effects
+
+    def tick_cloud(self, name, thing, now):
+        effects = []
+        seen = [s for _, s in thing.observations[thing.ticked:]]
+        thing.ticked = len(thing.observations)
+        active = bool(seen)
+        for metric in self.metrics_of(name):
+            if metric in COUNTER_FIELD:
+                count = sum(s.get(COUNTER_FIELD[metric], 0) for s in seen)
+                series = thing.cloud_points.setdefault(metric, [])
+                series.append((now, count))
+                point = active or thing.connected
+                if point:
+                    effects.append(("kept", metric, name, now, count))
+                for watch in self.watches_of(thing, metric):
+                    judged, has_point = count, point
+                    if seconds := self.seconds_of(watch.behavior):
+                        periods = max(seconds * 1000 // self.tick_ms, 1)
+                        begin = thing.summed_since[(metric, seconds)][1]
+                        judged = sum(c for t, c in series[begin:] if t > now - periods * self.tick_ms)
+                        has_point = point or any(t > now - periods * self.tick_ms for t, _ in thing.observations)
+                    if has_point:
+                        effects += self.judge(name, watch, now, "count", judged)
+            elif metric == "aws:message-byte-size":
+                sizes = [s["sizes"] for s in seen if s.get("sent", 0) > 0]
+                if sizes:
+                    smallest, largest = min(s[1] for s in sizes), max(s[2] for s in sizes)
+                    effects.append(("kept", metric, name, now, largest))
+                    for watch in self.watches_of(thing, metric):
+                        less = watch.behavior["criteria"]["comparisonOperator"].startswith("less")
+                        effects += self.judge(name, watch, now, "count", largest if less else smallest)
+            elif metric == "aws:source-ip-address":
+                addresses = sorted({a for s in seen for a in s.get("addresses", [])})
+                if addresses:
+                    effects.append(("kept", metric, name, now, addresses))
+                    for watch in self.watches_of(thing, metric):
+                        effects += self.judge(name, watch, now, "cidrs", addresses)
+            elif metric == "aws:disconnect-duration" and thing.tracked:
+                effects += self.disconnect_duration(name, thing, now)
+        return effects
+
+    def disconnect_duration(self, name, thing, now):
+        away = 0 if thing.connected else max(now - thing.disconnected_since, 0)
+        effects = [("kept", "aws:disconnect-duration", name, now, away // 1000)]
+        for watch in self.watches_of(thing, "aws:disconnect-duration"):
+            # The threshold is in minutes; the value is in whole seconds.
+            criteria = watch.behavior["criteria"]
+            minutes = {"comparisonOperator": criteria["comparisonOperator"],
+                       "value": {"count": criteria["value"]["count"] * 60}}
+            effects += self.judge(name, watch, now, "count", away // 1000, minutes)
+        return effects
+
+    # Behaviours.
+
+    def watches_of(self, thing, metric):
+        return [w for w in thing.watches.values()
+                if w.behavior["metric"] == metric and self.kind_of(metric) in w.behavior["criteria"]["value"]]
+
+    def judge(self, name, watch, now, kind, value, criteria=None):
+        normal = is_normal(criteria or watch.behavior["criteria"], kind, value)
+        watch.points.append((now, normal))
+        given = watch.behavior["criteria"]
+        alarm, changed = run_of([n for _, n in watch.points], given.get("consecutiveDatapointsToAlarm", 1),
+                                given.get("consecutiveDatapointsToClear", 1))
+        watch.alarm = alarm
+        return [self.event("in-alarm" if alarm else "alarm-cleared", now, name, watch, value)] if changed else []
+
+    @staticmethod
+    def event(kind, now, name, watch, value):
+        return ("event", kind, now, name, watch.profile, watch.behavior["name"], value)

@@ -1,0 +1,90 @@
+"""Detect's engine against the reference model: both are given the same random histories and must say the same.
+
+    HISTORIES=20000 tools/e2e.sh test/model     more of them
+    SEED=1234 tools/e2e.sh test/model           one of them again
+"""
+
+import ipaddress
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from histories import History, values_of
+from reference import Reference
+
+REPLAY = pathlib.Path(__file__).parents[2] / "build/release/test/fleetward_detect_replay"
+HISTORIES = int(os.environ.get("HISTORIES", "2000"))
+BATCH = 100
+
+
+def normal_form(value):
+    """Values as both write them: the order of a list and the spelling of an address mean nothing."""
+    if isinstance(value, dict):
+        (value,) = value.values()
+    if isinstance(value, list):
+        if all(isinstance(v, str) for v in value):
+            value = [str(ipaddress.ip_address(v)) if ":" in v or v.count(".") == 3 else v for v in value]
+        return sorted(set(value), key=str)
+    return value
+
+
+def said_by_engine(answer, open_violations):
+    """Its effects; a violation begins once and ends once."""
+    assert "error" not in answer and "rejected" not in answer, answer
+    out = []
+    for event in answer.get("events", []):
+        about = (event["thing"], event["profile"], event["behavior"])
+        if event["type"] == "in-alarm":
+            assert event["id"] not in open_violations
+            open_violations[event["id"]] = (about, event["time"])
+        else:
+            begun, started = open_violations.pop(event["id"])
+            if event["profile"] is None:  # it went away while the process was down: the violation's record knows it
+                about = begun
+            assert (about, event["started"]) == (begun, started)
+        out.append(("event", event["type"], event["time"], *about, normal_form(event["value"])))
+    return out + [("kept", *kept[:3], normal_form(kept[3])) for kept in answer.get("kept", [])]
+
+
+def said_by_reference(model, step):
+    if step["op"] == "configure":
+        model.configure(step["custom_metrics"], step["profiles"], step["members"])
+        return []
+    if step["op"] == "report":
+        return model.report(step["thing"], step["time"], step["body"]["header"]["report_id"], values_of(step["body"]))
+    if step["op"] == "observe":
+        return model.observe(step["thing"], step["time"], step)
+    if step["op"] == "tick":
+        return model.tick(step["time"])
+    return []  # a restart changes nothing
+
+
+def run(histories):
+    """Every history through one process; the answers, a list for each."""
+    commands = "".join(json.dumps(step) + "\n" for history in histories for step in history.steps)
+    done = subprocess.run([REPLAY], input=commands, capture_output=True, text=True, check=True)
+    answers = iter(done.stdout.splitlines())
+    return [[json.loads(next(answers)) for _ in history.steps] for history in histories]
+
+
+def compare(seed, history, answers):
+    model = Reference(*(history.options[name] for name in ("tick_ms", "silence_ms", "forget_ms")))
+    open_violations = {}
+    events = 0
+    for at, (step, answer) in enumerate(zip(history.steps, answers)):
+        expected = [(*e[:-1], normal_form(e[-1])) for e in said_by_reference(model, step)]
+        seen = said_by_engine(answer, open_violations)
+        assert sorted(map(repr, seen)) == sorted(map(repr, expected)), f"SEED={seed}, step {at}: {json.dumps(step)}"
+        events += sum(e[0] == "event" for e in seen)
+    return events
+
+
+@pytest.mark.parametrize("first", [int(os.environ["SEED"])] if "SEED" in os.environ else range(0, HISTORIES, BATCH))
+def test_the_engine_and_the_reference_model_agree(first):
+    seeds = [first] if "SEED" in os.environ else range(first, first + BATCH)
+    histories = [History(seed) for seed in seeds]
+    events = sum(compare(seed, history, answers) for seed, history, answers in zip(seeds, histories, run(histories)))
+    assert "SEED" in os.environ or events > BATCH, "histories in which nothing happens prove nothing"
