@@ -42,7 +42,7 @@ json::object Fleet::run(const json::object& command) {
   } else if (op == "observe") {
     status = observe(command);
   } else if (op == "tick") {
-    tick(command, answer);
+    status = tick(command, answer);
   } else if (op == "restart") {
     status = restart();
   } else {
@@ -106,10 +106,16 @@ Fleet::Partition& Fleet::partition_of(std::string_view thing) {
 }
 
 // Every event goes through its form in the log.
-Status Fleet::apply(Partition& partition, std::string_view encoded) {
+Status Fleet::apply(std::string_view thing, std::string_view encoded, bool crash) {
+  Partition& partition = partition_of(thing);
   Event event;
   if (auto ok = detect::decode_event(encoded, event); !ok) return ok;
-  partition.engine.apply(event, ++partition.sequence, partition.effects);
+  ++partition.sequence;
+  if (crash) {
+    partition.engine.apply(event, partition.sequence, partition.effects);
+    if (auto ok = restart(partition); !ok) return ok;
+  }
+  partition.engine.apply(event, partition.sequence, partition.effects);
   return {};
 }
 
@@ -125,7 +131,7 @@ Status Fleet::report(const json::object& command, json::object& answer) {
   }
   std::string record;
   detect::encode_report_event(thing, {json::int_or(command, "time", 0)}, report, record);
-  return apply(partition_of(thing), record);
+  return apply(thing, record, command.contains("crash"));
 }
 
 Status Fleet::observe(const json::object& command) {
@@ -155,26 +161,42 @@ Status Fleet::observe(const json::object& command) {
   const std::string_view thing = json::string_or(command, "thing");
   std::string record;
   detect::encode_observation_event(thing, seen, record);
-  return apply(partition_of(thing), record);
+  return apply(thing, record, command.contains("crash"));
 }
 
-void Fleet::tick(const json::object& command, json::object& answer) {
+Status Fleet::tick(const json::object& command, json::object& answer) {
   const Timestamp time{json::int_or(command, "time", 0)};
   const auto slice = static_cast<size_t>(json::int_or(command, "slice", 1000));
   for (Partition& partition : partitions_) {
     const uint64_t sequence = ++partition.sequence;
-    while (!partition.engine.tick(time, sequence, slice, partition.effects)) take_effects(partition, answer);
+    int64_t slices_to_crash = json::int_or(command, "crash", -1);
+    for (bool done = false; !done;) {
+      done = partition.engine.tick(time, sequence, slice, partition.effects);
+      if (slices_to_crash-- == 0) {
+        if (auto ok = restart(partition); !ok) return ok;
+        done = false;
+      } else {
+        take_effects(partition, answer);
+      }
+    }
   }
+  return {};
 }
 
 Status Fleet::restart() {
   for (Partition& partition : partitions_) {
-    partition.engine = Engine(options_);
-    if (config_) partition.engine.configure(config_);
-    partition.effects = {};
-    for (const auto& [thing, state] : partition.stored) {
-      if (auto ok = partition.engine.restore_thing(thing, state); !ok) return ok;
-    }
+    if (auto ok = restart(partition); !ok) return ok;
+  }
+  return {};
+}
+
+// Effects that were not taken are lost, as those of a batch that was not written.
+Status Fleet::restart(Partition& partition) {
+  partition.engine = Engine(options_);
+  if (config_) partition.engine.configure(config_);
+  partition.effects = {};
+  for (const auto& [thing, state] : partition.stored) {
+    if (auto ok = partition.engine.restore_thing(thing, state); !ok) return ok;
   }
   return {};
 }

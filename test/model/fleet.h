@@ -23,6 +23,9 @@ namespace fleetward::model {
 //   {"op":"tick", "time":ms, "slice":things}
 //   {"op":"restart"}      every engine is made anew from what it said was to be written
 //
+// "crash":n in a report, observation or tick: after n of its slices (an event is one) were written, the
+// process ends before the next is, starts again and goes on from the log.
+//
 // The answer of each is one object: {"events":[...], "kept":[...], "exported":[...]}, empty members left out;
 // of a report that is refused {"rejected":"..."}.
 class Fleet {
@@ -41,10 +44,11 @@ class Fleet {
   Status configure(const json::object& command);
   Status report(const json::object& command, json::object& answer);
   Status observe(const json::object& command);
-  void tick(const json::object& command, json::object& answer);
+  Status tick(const json::object& command, json::object& answer);
   Status restart();
+  Status restart(Partition& partition);
   Partition& partition_of(std::string_view thing);
-  Status apply(Partition& partition, std::string_view encoded);
+  Status apply(std::string_view thing, std::string_view encoded, bool crash);
   void take_effects(Partition& partition, json::object& answer);
 
   detect::EngineOptions options_;

@@ -17,7 +17,7 @@ NUMERIC = ["less-than", "less-than-equals", "greater-than", "greater-than-equals
 class History:
     """`steps` are commands of test/model/fleet.h; fewer things and values than in life, so that they meet."""
 
-    def __init__(self, seed, length=120):
+    def __init__(self, seed, length=120, days=None):
         self.random = random.Random(seed)
         r = self.random
         self.things = [f"t{i}" for i in range(r.randint(1, 4))]
@@ -28,8 +28,10 @@ class History:
         self.profiles = [self.profile(i) for i in range(r.randint(1, 3))]
         self.members = {t: sorted(r.sample(range(len(self.profiles)), r.randint(0, len(self.profiles))))
                         for t in self.things}
+        self.late = []  # reports on their way
         self.steps = [{"op": "fleet", **self.options}, self.configure()]
-        while len(self.steps) < length:
+        end = self.now + days * 86_400_000 if days else None
+        while self.now < end if days else len(self.steps) < length:
             self.step()
 
     # Profiles.
@@ -93,7 +95,7 @@ class History:
         missed = self.now - before > 12 * TICK and r.random() < 0.5
         boundaries = range(before // TICK + 1, self.now // TICK + 1)
         for boundary in list(boundaries)[-1:] if missed else boundaries:
-            self.steps.append({"op": "tick", "time": boundary * TICK, "slice": r.choice([1, 2, 1000])})
+            self.steps.append(self.crashing({"op": "tick", "time": boundary * TICK, "slice": r.choice([1, 2, 1000])}))
         choice = r.random()
         if choice < 0.5:
             self.report(r.choice(self.things))
@@ -104,15 +106,19 @@ class History:
         else:
             self.change()
 
+    def crashing(self, step):
+        """Sometimes the process ends in the middle."""
+        if self.random.random() < 0.05:
+            step["crash"] = self.random.choice([0, 0, 1, 2])
+        return step
+
     def report(self, thing):
         r = self.random
         recent = self.recent.setdefault(thing, [])
-        if recent and r.random() < 0.1:  # once more, later, with other values: by a device or a network that repeats
-            report_id = r.choice(recent[-3:])
-        else:
+        again = bool(recent) and r.random() < 0.1  # with other values: by a device or a network that repeats
+        if not again:
             self.report_id += 1
-            report_id = self.report_id
-            recent.append(report_id)
+        report_id = r.choice(recent[-3:]) if again else self.report_id
         few = lambda of, most=3: r.sample(of, r.randint(0, most))
         metrics, custom = {}, {}
         if r.random() < 0.7:
@@ -134,8 +140,16 @@ class History:
                 custom[name] = [{key: values()}]
         if custom and r.random() < 0.1:
             custom["rssi"] = [{"string_list": ["not", "a", "number"]}]  # of another type: left out
-        self.steps.append({"op": "report", "thing": thing, "time": self.now, "body": {
-            "header": {"report_id": report_id, "version": "1.0"}, "metrics": metrics, "custom_metrics": custom}})
+        body = {"header": {"report_id": report_id, "version": "1.0"}, "metrics": metrics, "custom_metrics": custom}
+        fate = 1 if again else r.random()  # most arrive; some are lost, some are overtaken by later ones
+        if fate < 0.1:
+            self.late.append((thing, body))
+        elif fate > 0.15:
+            recent.append(report_id)
+            self.steps.append(self.crashing({"op": "report", "thing": thing, "time": self.now, "body": body}))
+        if self.late and r.random() < 0.1:
+            thing, body = self.late.pop(0)
+            self.steps.append({"op": "report", "thing": thing, "time": self.now, "body": body})
 
     def observe(self, thing):
         r = self.random
@@ -150,7 +164,7 @@ class History:
             self.disconnected.pop(thing, None)
         else:
             seen["disconnected_since"] = self.disconnected.setdefault(thing, self.now - r.choice([0, 5000]))
-        self.steps.append(seen)
+        self.steps.append(self.crashing(seen))
 
 
 def values_of(body):
