@@ -10,9 +10,11 @@
 
 namespace fleetward::state {
 
-// An immutable ordered map from key to shared value: a tree of three levels (root, nodes, leaves) of small
-// arrays. A change copies one leaf, one node and the root, so that with a million entries it costs a reader
-// nothing and a writer some hundred pointers. A value type; any number of threads may read.
+// An ordered map from key to shared value: a tree of three levels (root, nodes, leaves) of small arrays,
+// which copies share. A change copies the leaf, the node and the root that it shares, so that with a million
+// entries it costs a reader nothing and a writer some hundred pointers; what no copy shares is changed where
+// it is, so that of many changes to one map only the first ones pay that. A value type; any number of threads
+// may read.
 template <typename T>
 class Map {
  public:
@@ -65,55 +67,51 @@ class Map {
     });
   }
 
-  [[nodiscard]] Map with(std::string_view key, Value value) const {
+  // Adds or replaces.
+  void set(std::string_view key, Value value) {
     if (!root_) {
       Builder builder;
       builder.add(std::string(key), std::move(value));
-      return std::move(builder).finish();
+      *this = std::move(builder).finish();
+      return;
     }
-    Root root = *root_;
+    Root& root = own(root_);
     const size_t n = child_index(root, key);
-    Node node = *root[n];
+    Node& node = own(root[n]);
     const size_t l = child_index(node.leaves, key);
-    Leaf leaf = *node.leaves[l];
+    Leaf& leaf = own(node.leaves[l]);
     const auto it = std::lower_bound(leaf.entries.begin(), leaf.entries.end(), key, before);
-    const bool fresh = it == leaf.entries.end() || it->key != key;
-    if (fresh) {
-      leaf.entries.insert(it, Entry{std::string(key), std::move(value)});
-    } else {
+    if (it != leaf.entries.end() && it->key == key) {
       it->value = std::move(value);
+      return;
     }
+    leaf.entries.insert(it, Entry{std::string(key), std::move(value)});
+    ++size_;
     if (auto right = split(leaf.entries, kLeafEntriesMax); !right.empty()) {
-      insert_after(node.leaves, l, std::make_shared<const Leaf>(Leaf{std::move(right)}));
+      insert_after(node.leaves, l, std::make_shared<Leaf>(Leaf{std::move(right)}));
     }
-    node.leaves[l] = std::make_shared<const Leaf>(std::move(leaf));
     if (auto right = split(node.leaves, kNodeLeavesMax); !right.empty()) {
-      insert_after(root, n, std::make_shared<const Node>(Node{std::move(right)}));
+      insert_after(root, n, std::make_shared<Node>(Node{std::move(right)}));
     }
-    root[n] = std::make_shared<const Node>(std::move(node));
-    return Map(std::move(root), size_ + (fresh ? 1 : 0));
   }
-
-  [[nodiscard]] Map without(std::string_view key) const {
-    if (find_shared(key) == nullptr) return *this;
-    if (size_ == 1) return Map();
-    Root root = *root_;
+  // An absent key is fine.
+  void erase(std::string_view key) {
+    if (find_shared(key) == nullptr) return;
+    if (size_ == 1) {
+      *this = Map();
+      return;
+    }
+    Root& root = own(root_);
     const size_t n = child_index(root, key);
-    Node node = *root[n];
+    Node& node = own(root[n]);
     const size_t l = child_index(node.leaves, key);
-    Leaf leaf = *node.leaves[l];
+    Leaf& leaf = own(node.leaves[l]);
     leaf.entries.erase(std::lower_bound(leaf.entries.begin(), leaf.entries.end(), key, before));
-    if (!leaf.entries.empty()) {
-      node.leaves[l] = std::make_shared<const Leaf>(std::move(leaf));
-    } else {
-      node.leaves.erase(node.leaves.begin() + static_cast<std::ptrdiff_t>(l));
-    }
-    if (!node.leaves.empty()) {
-      root[n] = std::make_shared<const Node>(std::move(node));
-    } else {
-      root.erase(root.begin() + static_cast<std::ptrdiff_t>(n));
-    }
-    return Map(std::move(root), size_ - 1);
+    --size_;
+    if (!leaf.entries.empty()) return;
+    node.leaves.erase(node.leaves.begin() + static_cast<std::ptrdiff_t>(l));
+    if (!node.leaves.empty()) return;
+    root.erase(root.begin() + static_cast<std::ptrdiff_t>(n));
   }
 
  private:
@@ -130,7 +128,16 @@ class Map {
   };
   using Root = std::vector<std::shared_ptr<const Node>>;
 
-  Map(Root root, size_t size) : root_(std::make_shared<const Root>(std::move(root))), size_(size) {}
+  Map(Root root, size_t size) : root_(std::make_shared<Root>(std::move(root))), size_(size) {}
+
+  // The part to change: itself if only this map has it, else a copy put in its place. Parts are shared as
+  // const but never made const. A part that is not shared lies below none that is, as a copy shares from the
+  // root on.
+  template <typename Part>
+  static Part& own(std::shared_ptr<const Part>& part) {
+    if (part.use_count() != 1) part = std::make_shared<Part>(*part);
+    return const_cast<Part&>(*part);
+  }
 
   static bool before(const Entry& entry, std::string_view key) { return entry.key < key; }
   static auto lower(const Leaf& leaf, std::string_view key) {
@@ -187,11 +194,11 @@ class Map<T>::Builder {
 
   void close_leaf() {
     if (leaf_.entries.empty()) return;
-    node_.leaves.push_back(std::make_shared<const Leaf>(std::exchange(leaf_, {})));
+    node_.leaves.push_back(std::make_shared<Leaf>(std::exchange(leaf_, {})));
     if (node_.leaves.size() == kNodeLeavesMax * 3 / 4) close_node();
   }
   void close_node() {
-    if (!node_.leaves.empty()) root_.push_back(std::make_shared<const Node>(std::exchange(node_, {})));
+    if (!node_.leaves.empty()) root_.push_back(std::make_shared<Node>(std::exchange(node_, {})));
   }
 
   Leaf leaf_;

@@ -1,5 +1,6 @@
 #include "state/store.h"
 
+#include <algorithm>
 #include <exception>
 
 #include "state/database.h"
@@ -23,6 +24,7 @@ std::string_view key_tail(std::string_view composite) {
 }
 
 void Transaction::put_document(size_t table, std::string_view key, const void* value) {
+  if (!store_.tables_[table].encode) return;
   if (changes_.size() >= kTransactionChangesMax) {
     if (refused_) refused_ = fail(ErrorCode::kLimitExceeded, "too many changes in one call");
     return;
@@ -38,6 +40,7 @@ void Transaction::put_document(size_t table, std::string_view key, const void* v
 }
 
 void Transaction::erase_document(size_t table, std::string_view key) {
+  if (!store_.tables_[table].encode) return;
   if (changes_.size() >= kTransactionChangesMax) {
     if (refused_) refused_ = fail(ErrorCode::kLimitExceeded, "too many changes in one call");
     return;
@@ -68,6 +71,10 @@ Status Store::open(const std::string& path) {
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->version_ = 1;
   for (const TableOps& table : tables_) {
+    if (!table.make_loader) {
+      snapshot->maps_.push_back(table.empty);
+      continue;
+    }
     const auto loader = table.make_loader();
     const json::Limits limits{kDocumentBytesMax, 64};
     auto loaded = database_->load(table.name, [&](std::string row_key, std::string_view text) -> Status {
@@ -111,23 +118,29 @@ Status Store::transact(const std::function<Status(Transaction&)>& change) {
     return fail(ErrorCode::kInternal, std::string("a change of the control state threw: ") + e.what());
   }
   if (!transaction.refused_) return transaction.refused_;
-  if (transaction.changes_.empty()) return {};
+  const bool durable = !transaction.changes_.empty();
+  const auto& owned = transaction.owned_;
+  if (!durable && std::find(owned.begin(), owned.end(), true) == owned.end()) return {};
+  if (durable) {
+    if (auto written = write(transaction); !written) return written;
+  }
+  auto next = std::make_shared<Snapshot>(std::move(transaction.draft_));
+  next->version_ = base->version_ + 1;
+  const SnapshotPtr published = std::move(next);
+  publish(published);
+  if (!durable) return {};
+  for (const auto& listener : listeners_) listener(published);
+  return {};
+}
 
-  auto written = database_->write([&](const state::Database::Put& put, const state::Database::Erase& erase) {
+Status Store::write(const Transaction& transaction) {
+  return database_->write([&](const state::Database::Put& put, const state::Database::Erase& erase) {
     for (const auto& c : transaction.changes_) {
       const std::string& table = tables_[c.table].name;
       if (auto done = c.erased ? erase(table, c.key) : put(table, c.key, c.document); !done) return done;
     }
     return Status();
   });
-  if (!written) return written;
-
-  auto next = std::make_shared<Snapshot>(std::move(transaction.draft_));
-  next->version_ = base->version_ + 1;
-  const SnapshotPtr published = std::move(next);
-  publish(published);
-  for (const auto& listener : listeners_) listener(published);
-  return {};
 }
 
 void Store::on_change(std::function<void(SnapshotPtr)> listener) {

@@ -13,7 +13,8 @@
 
 // Control state: everything the API creates. A room declares its resource types as tables of documents; the
 // store keeps them durable in SQLite and in memory as one immutable, versioned Snapshot that any thread reads
-// without a lock.
+// without a lock. What follows from durable tables, or from who is connected, may live in memory tables: part
+// of the same snapshots and transactions, never written, empty after each open().
 namespace fleetward::state {
 
 // Describes one table. T needs `json::object to_json(const T&)` and `Result<T> from_json(const
@@ -67,13 +68,12 @@ class Transaction {
   template <typename T>
   void put(Table<T> table, std::string_view key, T value) {
     put_document(table.index, key, &value);
-    draft_.maps_[table.index] = std::make_shared<const Map<T>>(
-        draft_.get(table).with(key, std::make_shared<const T>(std::move(value))));
+    own(table).set(key, std::make_shared<const T>(std::move(value)));
   }
   template <typename T>
   void erase(Table<T> table, std::string_view key) {
     erase_document(table.index, key);
-    draft_.maps_[table.index] = std::make_shared<const Map<T>>(draft_.get(table).without(key));
+    own(table).erase(key);
   }
 
  private:
@@ -84,17 +84,29 @@ class Transaction {
     std::string document;
     bool erased = false;
   };
-  explicit Transaction(const class Store& store, const Snapshot& base) : store_(store), draft_(base) {}
+  explicit Transaction(const class Store& store, const Snapshot& base)
+      : store_(store), draft_(base), owned_(base.maps_.size()) {}
+  // The draft's own copy of the map, made at its first change.
+  template <typename T>
+  Map<T>& own(Table<T> table) {
+    std::shared_ptr<const void>& map = draft_.maps_[table.index];
+    if (!owned_[table.index]) {
+      map = std::make_shared<Map<T>>(*static_cast<const Map<T>*>(map.get()));
+      owned_[table.index] = true;
+    }
+    return *const_cast<Map<T>*>(static_cast<const Map<T>*>(map.get()));
+  }
   void put_document(size_t table, std::string_view key, const void* value);
   void erase_document(size_t table, std::string_view key);
 
   const class Store& store_;
   Snapshot draft_;
+  std::vector<bool> owned_;  // by table: `draft_` has a map of its own
   std::vector<Change> changes_;
   Status refused_;  // the first change that was over a bound
 };
 
-// Bounds on what one call may write; over them the transaction fails with kLimitExceeded.
+// Bounds on what one call may write to durable tables; over them the transaction fails with kLimitExceeded.
 inline constexpr size_t kDocumentBytesMax = size_t{4} << 20;
 inline constexpr size_t kTransactionChangesMax = 100'000;
 
@@ -117,6 +129,10 @@ class Store {
     };
     return Table<T>{add(std::move(ops))};
   }
+  template <typename T>
+  Table<T> add_memory_table() {
+    return Table<T>{add(TableOps{{}, std::make_shared<const Map<T>>(), {}, {}})};
+  }
 
   // Opens or creates the SQLite file and loads every table. ":memory:" for tests. kConflict: another process
   // holds it; kCorrupt: a document does not parse (names table and key); kInvalidArgument: written by a newer
@@ -127,10 +143,12 @@ class Store {
 
   // Runs `change` with a transaction; if it succeeds, commits durably, then publishes the new snapshot, then
   // calls the listeners. One at a time, in order. The error of `change` is handed back and nothing is
-  // written. `change` must not block on anything but the processor. kUnavailable if the disk refuses.
+  // written. `change` must not block on anything but the processor. kUnavailable if the disk refuses; a
+  // change of memory tables only does not ask it.
   Status transact(const std::function<Status(Transaction&)>& change);
 
-  // Called after each commit with the new snapshot, on the committing thread; must only hand it over.
+  // Called after each commit with the new snapshot, on the committing thread; must only hand it over. Not for
+  // changes of memory tables only: they may come many times a second, and who needs them asks snapshot().
   void on_change(std::function<void(SnapshotPtr)> listener);
 
  private:
@@ -162,6 +180,7 @@ class Store {
     Result<T> (*from_json_)(const json::object&);
     typename Map<T>::Builder builder_;
   };
+  // Of a memory table only `empty`.
   struct TableOps {
     std::string name;
     std::shared_ptr<const void> empty;
@@ -169,6 +188,7 @@ class Store {
     std::function<std::unique_ptr<Loader>()> make_loader;
   };
   size_t add(TableOps ops);
+  Status write(const Transaction& transaction);
 
   std::vector<TableOps> tables_;
   struct Database;

@@ -29,11 +29,12 @@ std::string some_key(std::mt19937& random) {
 }
 
 TEST(Map, EmptyAnswersNothing) {
-  const IntMap map;
+  IntMap map;
   EXPECT_EQ(map.size(), 0u);
   EXPECT_EQ(map.find("x"), nullptr);
   EXPECT_TRUE(contents(map).empty());
-  EXPECT_EQ(map.without("x").size(), 0u);
+  map.erase("x");
+  EXPECT_EQ(map.size(), 0u);
 }
 
 TEST(Map, BehavesAsStdMap) {
@@ -45,10 +46,10 @@ TEST(Map, BehavesAsStdMap) {
     // Grows first, shrinks to nothing at the end.
     const bool erase = random() % 100 < (step < 30'000 ? 20 : 70);
     if (erase) {
-      map = map.without(key);
+      map.erase(key);
       model.erase(key);
     } else {
-      map = map.with(key, std::make_shared<const int>(step));
+      map.set(key, std::make_shared<const int>(step));
       model[key] = step;
     }
     ASSERT_EQ(map.size(), model.size());
@@ -64,16 +65,39 @@ TEST(Map, BehavesAsStdMap) {
       }
     }
   }
-  for (const auto& [key, value] : std::map(model)) map = map.without(key);
+  for (const auto& [key, value] : std::map(model)) map.erase(key);
   EXPECT_EQ(map.size(), 0u);
+}
+
+// Changes where nothing is shared, and copies taken now and then, which must not notice.
+TEST(Map, ChangedInPlaceItLeavesCopiesAlone) {
+  std::mt19937 random(11);
+  IntMap map;
+  std::map<std::string, int> model;
+  std::vector<std::pair<IntMap, std::map<std::string, int>>> copies;
+  for (int step = 0; step < 60'000; ++step) {
+    const std::string key = some_key(random);
+    if (random() % 100 < (step < 30'000 ? 20 : 70)) {
+      map.erase(key);
+      model.erase(key);
+    } else {
+      map.set(key, std::make_shared<const int>(step));
+      model[key] = step;
+    }
+    ASSERT_EQ(map.size(), model.size());
+    if (step % 3000 == 0) copies.emplace_back(map, model);
+    if (step % 7000 == 0 && !copies.empty()) copies.erase(copies.begin());
+  }
+  EXPECT_EQ(contents(map), model);
+  for (const auto& [copy, then] : copies) ASSERT_EQ(contents(copy), then);
 }
 
 TEST(Map, OldValuesStayAsTheyWere) {
   IntMap map;
-  for (int i = 0; i < 1000; ++i) map = map.with(std::to_string(i), std::make_shared<const int>(i));
+  for (int i = 0; i < 1000; ++i) map.set(std::to_string(i), std::make_shared<const int>(i));
   const IntMap before = map;
-  for (int i = 0; i < 1000; i += 2) map = map.without(std::to_string(i));
-  map = map.with("1", std::make_shared<const int>(-1));
+  for (int i = 0; i < 1000; i += 2) map.erase(std::to_string(i));
+  map.set("1", std::make_shared<const int>(-1));
   EXPECT_EQ(before.size(), 1000u);
   EXPECT_EQ(*before.find("1"), 1);
   EXPECT_EQ(*before.find("2"), 2);
@@ -99,7 +123,8 @@ TEST(Map, BuiltMapsChangeLikeOthers) {
     IntMap map = std::move(builder).finish();
     ASSERT_EQ(map.size(), model.size());
     ASSERT_EQ(contents(map), model);
-    map = map.with("", std::make_shared<const int>(-1)).with("zzz", std::make_shared<const int>(-2));
+    map.set("", std::make_shared<const int>(-1));
+    map.set("zzz", std::make_shared<const int>(-2));
     model[""] = -1;
     model["zzz"] = -2;
     ASSERT_EQ(contents(map), model);
@@ -108,7 +133,7 @@ TEST(Map, BuiltMapsChangeLikeOthers) {
 
 TEST(Map, VisitPrefixStopsAtItsEnd) {
   IntMap map;
-  for (const char* key : {"a", "ab1", "ab2", "ac", "b"}) map = map.with(key, std::make_shared<const int>(0));
+  for (const char* key : {"a", "ab1", "ab2", "ac", "b"}) map.set(key, std::make_shared<const int>(0));
   std::vector<std::string> seen;
   map.visit_prefix("ab", [&](const IntMap::Entry& entry) {
     seen.push_back(entry.key);

@@ -127,6 +127,47 @@ TEST_F(StoreTest, SnapshotsAreIsolatedAndVersionsRise) {
   EXPECT_EQ(f.store.snapshot()->version(), seen.back());
 }
 
+TEST_F(StoreTest, MemoryTablesAreInSnapshotsAndNowhereElse) {
+  struct WithMemory : Fixture {
+    Table<int> counts = store.add_memory_table<int>();
+    Table<Item> after = store.add_table<Item>({"after", item_to_json, item_from_json});
+  };
+  {
+    WithMemory f;
+    ASSERT_TRUE(f.store.open(path_));
+    int heard = 0;
+    f.store.on_change([&](const SnapshotPtr&) { ++heard; });
+    const auto before = f.store.snapshot();
+    const auto count = [&](int to, bool durable, bool fails) {
+      return f.store.transact([&](Transaction& t) -> Status {
+        t.put(f.counts, "a", to);
+        EXPECT_EQ(*t.get(f.counts).find("a"), to);
+        if (durable) t.put(f.after, "x", Item{"1"});
+        if (fails) return fail(ErrorCode::kNotFound, "no");
+        return {};
+      });
+    };
+    ASSERT_TRUE(count(1, false, false));
+    EXPECT_EQ(heard, 0);
+    EXPECT_EQ(f.store.snapshot()->version(), before->version() + 1);
+    EXPECT_EQ(before->get(f.counts).size(), 0u);
+    EXPECT_FALSE(count(2, false, true));
+    EXPECT_EQ(*f.store.snapshot()->get(f.counts).find("a"), 1);
+    ASSERT_TRUE(count(3, true, false));
+    EXPECT_EQ(heard, 1);
+    ASSERT_TRUE(f.store.transact([&](Transaction& t) -> Status {
+      t.erase(f.counts, "a");
+      return {};
+    }));
+    EXPECT_EQ(f.store.snapshot()->get(f.counts).size(), 0u);
+    ASSERT_TRUE(count(4, false, false));
+  }
+  WithMemory f;
+  ASSERT_TRUE(f.store.open(path_));
+  EXPECT_EQ(f.store.snapshot()->get(f.counts).size(), 0u);
+  EXPECT_EQ(f.store.snapshot()->get(f.after).find("x")->text, "1");
+}
+
 TEST_F(StoreTest, SecondOpenerGetsConflict) {
   Fixture first;
   ASSERT_TRUE(first.store.open(path_));
