@@ -5,10 +5,6 @@
 namespace fleetward::pipeline::keys {
 namespace {
 
-void put_be64(std::string& out, uint64_t value) {
-  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
-}
-
 std::string day_prefix(uint32_t partition, const char* kind, int64_t day) {
   char text[64];
   std::snprintf(text, sizeof text, "detect/%05u/%s/%06lld/", partition, kind, static_cast<long long>(day));
@@ -28,6 +24,15 @@ std::string thing_prefix(uint32_t partition) {
 }
 std::string active_prefix(uint32_t partition) {
   return partition_prefix(partition) + "active/";
+}
+std::string active(uint32_t partition, Timestamp started, std::string_view violation) {
+  std::string key = active_prefix(partition);
+  put_be64(key, static_cast<uint64_t>(started.ms));
+  key += violation;
+  return key;
+}
+std::string opened_prefix(uint32_t partition) {
+  return partition_prefix(partition) + "opened/";
 }
 std::string last_prefix(uint32_t partition) {
   return partition_prefix(partition) + "last/";
@@ -56,6 +61,17 @@ std::string values_from(uint32_t partition, int64_t day, std::string_view thing,
   return key;
 }
 
+std::string history_day(uint32_t partition, int64_t day) {
+  return day_prefix(partition, "history", day);
+}
+
+std::string history_of(uint32_t partition, int64_t day, std::string_view thing) {
+  std::string key = history_day(partition, day);
+  key += thing;
+  key.push_back('\0');
+  return key;
+}
+
 std::string event(uint32_t partition, Timestamp time, std::string_view violation_and_type) {
   std::string key = events_day(partition, day_of(time));
   put_be64(key, static_cast<uint64_t>(time.ms));
@@ -70,11 +86,18 @@ std::string verification(std::string_view violation) {
 int64_t day_of(Timestamp time) {
   return time.ms / (24LL * 3600 * 1000);
 }
+Timestamp start_of(int64_t day) {
+  return {day * (24LL * 3600 * 1000)};
+}
 
 std::string after_prefix(std::string prefix) {
   while (!prefix.empty() && static_cast<uint8_t>(prefix.back()) == 0xff) prefix.pop_back();
   if (!prefix.empty()) prefix.back() = static_cast<char>(static_cast<uint8_t>(prefix.back()) + 1);
   return prefix;
+}
+
+void put_be64(std::string& out, uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
 }
 
 uint64_t read_be64(std::string_view bytes) {

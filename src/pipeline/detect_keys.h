@@ -12,8 +12,12 @@
 //
 //   detect/partitions                                    how many there are, fixed when the log was new
 //   detect/<p>/things/<thing>                            detect::Engine's state of a thing
-//   detect/<p>/values/<day>/<thing>\0<time><sequence>    ([counted metric][value])* of one event
-//   detect/<p>/active/<violation>                        an open violation, JSON
+//   detect/<p>/values/<day>/<thing>\0<time><sequence>    ([counted series][value])* of one event, as kept
+//   detect/<p>/history/<day>/<thing>\0<time><sequence>   a chunk of such, once the day is over
+//   (history_fold.h);
+//                                                        time and sequence are those of its first row
+//   detect/<p>/active/<started><violation>               an open violation, JSON
+//   detect/<p>/opened/<violation>                        <started>, as long as anything of it is kept
 //   detect/<p>/last/<violation>                          its latest violating value, JSON
 //   detect/<p>/events/<day>/<time><violation><type>      a violation event, JSON
 //   detect/<p>/ended/<day>/<violation>                   when the violation ended; empty
@@ -26,7 +30,13 @@ std::string values_day(uint32_t partition, int64_t day);
 std::string values(uint32_t partition, Timestamp time, std::string_view thing, uint64_t sequence);
 // First key of the thing's values at or after `time`, within the day.
 std::string values_from(uint32_t partition, int64_t day, std::string_view thing, Timestamp time);
+std::string history_day(uint32_t partition, int64_t day);
+// What the keys of the thing's chunks of the day begin with.
+std::string history_of(uint32_t partition, int64_t day, std::string_view thing);
+inline constexpr size_t kValuesTail = 16;  // <time><sequence>, at the end of keys of values and chunks
 std::string active_prefix(uint32_t partition);
+std::string active(uint32_t partition, Timestamp started, std::string_view violation);
+std::string opened_prefix(uint32_t partition);
 std::string last_prefix(uint32_t partition);
 std::string events_day(uint32_t partition, int64_t day);
 std::string event(uint32_t partition, Timestamp time, std::string_view violation_and_type);
@@ -36,8 +46,10 @@ std::string verification(std::string_view violation);
 inline constexpr std::string_view kPartitions = "detect/partitions";
 
 int64_t day_of(Timestamp time);
+Timestamp start_of(int64_t day);
 // The smallest key above every key with this prefix.
 std::string after_prefix(std::string prefix);
+void put_be64(std::string& out, uint64_t value);
 // Reads the eight bytes that were written big-endian; 0 if there are fewer.
 uint64_t read_be64(std::string_view bytes);
 

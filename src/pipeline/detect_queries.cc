@@ -4,15 +4,13 @@
 #include <charconv>
 
 #include "core/encoding.h"
-#include "detect/bytes.h"
 #include "pipeline/detect_keys.h"
 #include "pipeline/report_intake.h"
 
 namespace fleetward::pipeline {
 namespace {
 
-constexpr size_t kReadMax = 256;  // keys of one read
-constexpr int64_t kDaysKept = 31;
+constexpr size_t kReadMax = 64;  // keys of one read
 
 Result<json::object> object_of(const log::KeyValue& entry) {
   auto document = json::parse(entry.value);
@@ -22,11 +20,15 @@ Result<json::object> object_of(const log::KeyValue& entry) {
   return std::move(document->get_object());
 }
 
-// Events of one partition, newest first, read in pages.
-class EventCursor {
+// Entries of one partition, newest first, read in pages.
+class NewestFirst {
  public:
-  EventCursor(const log::Log& log, std::string begin, std::string end)
-      : log_(log), begin_(std::move(begin)), end_(std::move(end)) {}
+  NewestFirst(const log::Log& log, uint32_t partition, std::string begin, std::string end, size_t order_at)
+      : log_(log),
+        partition_(partition),
+        begin_(std::move(begin)),
+        end_(std::move(end)),
+        order_at_(order_at) {}
 
   // nullptr at the end.
   Result<const log::KeyValue*> peek() {
@@ -41,18 +43,29 @@ class EventCursor {
     return at_ < page_.size() ? &page_[at_] : nullptr;
   }
   void pop() { ++at_; }
+  uint32_t partition() const { return partition_; }
+  // The part of a key that orders all partitions: time, then violation.
+  std::string_view order_of(const log::KeyValue& entry) const {
+    return std::string_view(entry.key).substr(std::min(entry.key.size(), order_at_));
+  }
 
  private:
   const log::Log& log_;
+  uint32_t partition_;
   std::string begin_, end_;
+  size_t order_at_;
   std::vector<log::KeyValue> page_;
   size_t at_ = 0;
   bool exhausted_ = false;
 };
 
-// The part of an event's key that orders all partitions: time, then violation.
-std::string_view order_of(std::string_view key) {
-  return key.substr(std::min(key.size(), keys::events_day(0, 0).size()));
+// The kind of a behaviour's criteria, as behaviorCriteriaType names it.
+std::string_view criteria_of(const json::object& document) {
+  const json::object* behavior = json::find_object(document, "behavior");
+  const json::object* criteria = behavior == nullptr ? nullptr : json::find_object(*behavior, "criteria");
+  if (criteria != nullptr && criteria->contains("statisticalThreshold")) return "STATISTICAL";
+  if (criteria != nullptr && criteria->contains("mlDetectionConfig")) return "MACHINE_LEARNING";
+  return "STATIC";
 }
 
 }  // namespace
@@ -61,6 +74,7 @@ bool DetectQueries::matches(const ViolationFilter& filter, const json::object& d
   if (!filter.thing.empty() && json::string_or(document, "thingName") != filter.thing) return false;
   if (!filter.profile.empty() && json::string_or(document, "securityProfileName") != filter.profile)
     return false;
+  if (!filter.criteria.empty() && criteria_of(document) != filter.criteria) return false;
   if (!filter.suppressed) return true;
   const json::object* behavior = json::find_object(document, "behavior");
   return (behavior != nullptr && json::bool_or(*behavior, "suppressAlerts", false)) == *filter.suppressed;
@@ -90,71 +104,57 @@ Result<bool> DetectQueries::admit(const ViolationFilter& filter, json::object& d
   return true;
 }
 
-Result<QueryPage<json::object>> DetectQueries::active(const ViolationFilter& filter, std::string_view after,
-                                                      size_t count_max) const {
-  QueryPage<json::object> out;
-  size_t scanned = 0;
-  std::string from = after.empty() ? keys::active_prefix(0) : std::string(after) + '\0';
-  uint32_t partition = 0;
-  while (partition < partitions_ && from >= keys::after_prefix(keys::active_prefix(partition))) ++partition;
-  for (; partition < partitions_; ++partition) {
-    const std::string prefix = keys::active_prefix(partition);
-    const std::string end = keys::after_prefix(prefix);
-    from = std::max(from, prefix);
-    for (;;) {
-      auto page = log_.scan(from, end, kReadMax);
-      if (!page) return fail(page.error());
-      for (const log::KeyValue& entry : *page) {
-        auto document = object_of(entry);
-        if (!document) return fail(document.error());
-        auto admitted = admit(filter, *document);
-        if (!admitted) return fail(admitted.error());
-        if (*admitted) {
-          // The value at the start stands until a further violating one came.
-          (*document)["lastViolationValue"] = document->at("metricValue");
-          (*document)["lastViolationTime"] = document->at("violationStartTime");
-          document->stable_erase("metricValue");
-          auto last = log_.get(keys::last_prefix(partition) + entry.key.substr(prefix.size()));
-          if (!last) return fail(last.error());
-          const auto update = json::parse(last->value_or("null"));
-          if (update && update->is_object()) {
-            (*document)["lastViolationValue"] = update->at("value");
-            (*document)["lastViolationTime"] = update->at("time");
-          }
-          out.entries.push_back(std::move(*document));
-        }
-        if (out.entries.size() == count_max || ++scanned == kScannedMax) {
-          out.next = entry.key;
-          return out;
-        }
-      }
-      if (page->size() < kReadMax) break;
-      from = page->back().key + '\0';
-    }
+// The value at the start of an open violation stands until a further violating one came.
+Status DetectQueries::add_last_value(uint32_t partition, json::object& document) const {
+  if (const json::value* value = document.if_contains("metricValue")) {
+    document["lastViolationValue"] = json::value(*value);
+    document.stable_erase("metricValue");
   }
-  return out;
+  document["lastViolationTime"] = json::int_or(document, "violationStartTime", 0);
+  auto last = log_.get(keys::last_prefix(partition) + std::string(json::string_or(document, "violationId")));
+  if (!last) return fail(last.error());
+  const auto update = json::parse(last->value_or("null"));
+  if (update && update->is_object()) {
+    document["lastViolationValue"] = update->at("value");
+    document["lastViolationTime"] = update->at("time");
+  }
+  return {};
 }
 
-Result<QueryPage<json::object>> DetectQueries::events(const ViolationFilter& filter, std::string_view after,
-                                                      size_t count_max) const {
-  QueryPage<json::object> out;
-  std::vector<EventCursor> cursors;
-  for (uint32_t p = 0; p < partitions_; ++p) {
-    // A token is the order of the last entry shown: time and violation; everything before it is left.
-    std::string end = keys::event(p, filter.to + Duration{1}, "");
-    if (after.size() > 8) {
-      const Timestamp time{static_cast<int64_t>(keys::read_be64(after))};
-      end = keys::event(p, time, after.substr(8));
-    }
-    cursors.emplace_back(log_, keys::event(p, filter.from, ""), std::move(end));
+DetectQueries::Span DetectQueries::span_of(uint32_t p, const ViolationFilter& filter, std::string_view after,
+                                           bool active) const {
+  // A token is the order of the last entry shown: time and violation; everything before it is left.
+  const Timestamp time{after.size() > 8 ? static_cast<int64_t>(keys::read_be64(after)) : 0};
+  const std::string_view rest = after.size() > 8 ? after.substr(8) : std::string_view();
+  if (active) {
+    const std::string prefix = keys::active_prefix(p);
+    return {p, prefix, rest.empty() ? keys::after_prefix(prefix) : keys::active(p, time, rest)};
   }
-  for (size_t scanned = 0;;) {
-    EventCursor* newest = nullptr;
+  std::string end = keys::event(p, filter.to + Duration{1}, "");
+  if (!rest.empty()) end = std::min(end, keys::event(p, time, rest));
+  return {p, keys::event(p, filter.from, ""), std::move(end)};
+}
+
+Result<QueryPage<json::object>> DetectQueries::newest_first(const ViolationFilter& filter,
+                                                            std::string_view after, size_t count_max,
+                                                            bool active) const {
+  QueryPage<json::object> out;
+  std::vector<NewestFirst> cursors;
+  const size_t order_at = (active ? keys::active_prefix(0) : keys::events_day(0, 0)).size();
+  for (uint32_t p = 0; p < partitions_; ++p) {
+    if (!filter.thing.empty() && p != partition_of(filter.thing, partitions_)) continue;
+    Span span = span_of(p, filter, after, active);
+    cursors.emplace_back(log_, p, std::move(span.begin), std::move(span.end), order_at);
+  }
+  std::string last;  // looked at; one more than shown is, so that the last page has no token
+  for (size_t scanned = 0;; ++scanned) {
+    NewestFirst* newest = nullptr;
     const log::KeyValue* entry = nullptr;
-    for (EventCursor& cursor : cursors) {
+    for (NewestFirst& cursor : cursors) {
       auto head = cursor.peek();
       if (!head) return fail(head.error());
-      if (*head == nullptr || (entry != nullptr && order_of((*head)->key) < order_of(entry->key))) continue;
+      if (*head == nullptr) continue;
+      if (entry != nullptr && cursor.order_of(**head) < newest->order_of(*entry)) continue;
       newest = &cursor;
       entry = *head;
     }
@@ -163,54 +163,29 @@ Result<QueryPage<json::object>> DetectQueries::events(const ViolationFilter& fil
     if (!document) return fail(document.error());
     auto admitted = admit(filter, *document);
     if (!admitted) return fail(admitted.error());
-    if (*admitted) out.entries.push_back(std::move(*document));
-    if (out.entries.size() == count_max || ++scanned == kScannedMax) {
-      out.next = order_of(entry->key);
+    if ((*admitted && out.entries.size() == count_max) || scanned == kScannedMax) {
+      out.next = std::move(last);
       return out;
     }
+    if (*admitted) {
+      if (active) {
+        if (auto ok = add_last_value(newest->partition(), *document); !ok) return fail(ok.error());
+      }
+      out.entries.push_back(std::move(*document));
+    }
+    last = newest->order_of(*entry);
     newest->pop();
   }
 }
 
-Result<QueryPage<MetricPoint>> DetectQueries::values(std::string_view thing, std::string_view metric,
-                                                     Timestamp from, Timestamp to, std::string_view after,
-                                                     size_t count_max) const {
-  QueryPage<MetricPoint> out;
-  const uint32_t partition = partition_of(thing, partitions_);
-  const size_t tail = 16;  // time and sequence end the key
-  size_t scanned = 0;
-  for (int64_t day = keys::day_of(from); day <= keys::day_of(to); ++day) {
-    std::string begin = keys::values_from(partition, day, thing, from);
-    const std::string end = keys::values_from(partition, day, thing, to + Duration{1});
-    if (!after.empty()) begin = std::max(begin, std::string(after) + '\0');
-    while (begin < end) {
-      auto page = log_.scan(begin, end, kReadMax);
-      if (!page) return fail(page.error());
-      for (const log::KeyValue& entry : *page) {
-        detect::bytes::Reader in{entry.value};
-        while (in.ok && !in.rest.empty()) {
-          const bool wanted = in.string() == metric;
-          std::string_view rest = in.rest;
-          const std::string_view bytes = detect::take_encoded_value(rest);
-          in.rest = rest;
-          if (bytes.empty()) break;
-          std::string_view encoded = bytes;
-          auto value = wanted ? detect::decode_value(encoded) : Result<detect::Value>();
-          if (!wanted || !value) continue;
-          const std::string_view key = entry.key;
-          out.entries.push_back(
-              {{static_cast<int64_t>(keys::read_be64(key.substr(key.size() - tail)))}, std::move(*value)});
-        }
-        if (out.entries.size() >= count_max || ++scanned == kScannedMax) {
-          out.next = entry.key;
-          return out;
-        }
-      }
-      if (page->size() < kReadMax) break;
-      begin = page->back().key + '\0';
-    }
-  }
-  return out;
+Result<QueryPage<json::object>> DetectQueries::active(const ViolationFilter& filter, std::string_view after,
+                                                      size_t count_max) const {
+  return newest_first(filter, after, count_max, true);
+}
+
+Result<QueryPage<json::object>> DetectQueries::events(const ViolationFilter& filter, std::string_view after,
+                                                      size_t count_max) const {
+  return newest_first(filter, after, count_max, false);
 }
 
 Result<bool> DetectQueries::knows_thing(std::string_view thing) const {
@@ -222,14 +197,9 @@ Result<bool> DetectQueries::knows_thing(std::string_view thing) const {
 Status DetectQueries::verify(std::string_view violation, const Verification& verification, Timestamp now) {
   bool found = false;
   for (uint32_t p = 0; p < partitions_ && !found; ++p) {
-    auto open = log_.get(keys::active_prefix(p) + std::string(violation));
-    if (!open) return fail(open.error());
-    found = open->has_value();
-    for (int64_t back = 0; back <= kDaysKept && !found; ++back) {
-      auto ended = log_.get(keys::ended_day(p, keys::day_of(now) - back) + std::string(violation));
-      if (!ended) return fail(ended.error());
-      found = ended->has_value();
-    }
+    auto opened = log_.get(keys::opened_prefix(p) + std::string(violation));
+    if (!opened) return fail(opened.error());
+    found = opened->has_value();
   }
   if (!found) return fail(ErrorCode::kNotFound, "there is no violation " + std::string(violation));
   log::Batch batch;

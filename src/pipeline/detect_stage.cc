@@ -93,7 +93,8 @@ DetectStage::DetectStage(DetectStageOptions options, log::Log& log, const state:
       account_(account),
       clock_(clock),
       logger_(logger),
-      counters_(std::make_unique<Counters>(metrics)) {
+      counters_(std::make_unique<Counters>(metrics)),
+      fold_({.partitions = options.partitions}, log, logger, metrics) {
   const int64_t tick = options_.engine.tick.count();
   last_tick_.ms = clock_.now().ms / tick * tick;
   for (uint32_t i = 0; i < options_.partitions; ++i) {
@@ -178,6 +179,11 @@ void DetectStage::run() {
     while (stepped && *stepped) stepped = step();
     if (!stepped) status = fail(stepped.error());
     if (status && options_.appends_ticks) status = expire();
+    if (status && options_.appends_ticks) {
+      auto folded = fold();
+      if (!folded) status = fail(folded.error());
+      if (folded && *folded) wake();  // what came in meanwhile is first
+    }
     if (!status && !failed) logger_.error("detect.stalled", {{"reason", status.error().message}});
     if (status && failed) logger_.info("detect.resumed");
     failed = !status;
@@ -331,16 +337,24 @@ Status DetectStage::expire() {
     auto ended = log_.scan(keys::ended_day(p, 0), keys::ended_day(p, events_before), kScanMax);
     if (!ended) return fail(ended.error());
     for (const log::KeyValue& entry : *ended) {
-      batch.erase(keys::verification(std::string_view(entry.key).substr(entry.key.rfind('/') + 1)));
+      const std::string_view violation = std::string_view(entry.key).substr(entry.key.rfind('/') + 1);
+      batch.erase(keys::verification(violation));
+      batch.erase(keys::opened_prefix(p) + std::string(violation));
       batch.erase(entry.key);
     }
     batch.erase_range(keys::values_day(p, 0), keys::values_day(p, values_before));
+    batch.erase_range(keys::history_day(p, 0), keys::history_day(p, values_before));
     batch.erase_range(keys::events_day(p, 0), keys::events_day(p, events_before));
     rest = rest || ended->size() == kScanMax;
   }
   if (auto ok = write(std::move(batch)); !ok) return ok;
   if (!rest) last_expiry_ = now;
   return {};
+}
+
+Result<bool> DetectStage::fold() {
+  const Timestamp now = clock_.now();
+  return fold_.step(now - options_.values_kept, now);
 }
 
 }  // namespace fleetward::pipeline

@@ -15,6 +15,7 @@
 #include "detect/engine.h"
 #include "log/log.h"
 #include "pipeline/detect_tables.h"
+#include "pipeline/history_fold.h"
 #include "state/store.h"
 
 namespace fleetward::pipeline {
@@ -62,6 +63,8 @@ class DetectStage {
   Status append_due_ticks();
   // Erases what is older than it is kept. Cheap: a few ranges per partition.
   Status expire();
+  // Folds a slice of the values of days that are over (history_fold.h); true if there may be more.
+  Result<bool> fold();
 
  private:
   struct PartitionState;
@@ -87,6 +90,7 @@ class DetectStage {
   Logger& logger_;
   std::unique_ptr<Counters> counters_;
   std::vector<std::unique_ptr<PartitionState>> partitions_;
+  HistoryFold fold_;
   Timestamp last_tick_, last_expiry_;
 
   std::mutex mutex_;

@@ -68,7 +68,7 @@ Result<json::object> DetectWriter::describe(const detect::ViolationEvent& event,
     out["behavior"] = event.behavior->document;
   } else {
     // The behaviour left the configuration while the process was down: the violation's record has the copy.
-    const std::string key = keys::active_prefix(partition_) + event.violation_id;
+    const std::string key = keys::active(partition_, event.started, event.violation_id);
     std::string text;
     for (const auto& change : batch.changes) {
       if (change.key == key) text = change.value;
@@ -95,13 +95,16 @@ Status DetectWriter::write_event(const detect::ViolationEvent& event, Timestamp 
                                  log::Batch& batch) const {
   auto document = describe(event, batch);
   if (!document) return fail(document.error());
-  const std::string active = keys::active_prefix(partition_) + event.violation_id;
+  const std::string active = keys::active(partition_, event.started, event.violation_id);
   if (event.type == Type::kInAlarm) {
     json::object record = *document;
     record.stable_erase("violationEventType");
     record.stable_erase("violationEventTime");
     record["violationStartTime"] = event.started.ms;
     batch.put(active, json::serialize(record));
+    std::string started;
+    keys::put_be64(started, static_cast<uint64_t>(event.started.ms));
+    batch.put(keys::opened_prefix(partition_) + event.violation_id, std::move(started));
   } else {
     batch.erase(active);
     batch.erase(keys::last_prefix(partition_) + event.violation_id);

@@ -6,14 +6,13 @@ namespace {
 constexpr CharSet kViolationIdChars("a-zA-Z0-9-");
 constexpr StringRule kAnyThingName{.min = 1, .max = 128};
 
-// The filters that both listings share. `nothing` is set if a filter excludes whatever this release can hold:
-// all its criteria are static.
-pipeline::ViolationFilter read_filter(Input& in, bool& nothing) {
+// The filters that both listings share.
+pipeline::ViolationFilter read_filter(Input& in) {
   pipeline::ViolationFilter filter;
   filter.thing = in.string_or("thingName", "", kAnyThingName);
   filter.profile = in.string_or("securityProfileName", "", kResourceName);
-  const auto type = in.one_of_opt("behaviorCriteriaType", {"STATIC", "STATISTICAL", "MACHINE_LEARNING"});
-  nothing = type && *type != "STATIC";
+  filter.criteria =
+      in.one_of_opt("behaviorCriteriaType", {"STATIC", "STATISTICAL", "MACHINE_LEARNING"}).value_or("");
   filter.suppressed = in.boolean_opt("listSuppressedAlerts");
   filter.verification =
       in.one_of_opt("verificationState", {"FALSE_POSITIVE", "BENIGN_POSITIVE", "TRUE_POSITIVE", "UNKNOWN"})
@@ -45,8 +44,7 @@ json::object answer(std::string_view member, Result<pipeline::QueryPage<json::ob
 ApiResult<json::object> list_active(const DetectDependencies& d, const http::Call&,
                                     const json::object& arguments) {
   Input in(arguments, kIotStyle);
-  bool nothing = false;
-  const pipeline::ViolationFilter filter = read_filter(in, nothing);
+  const pipeline::ViolationFilter filter = read_filter(in);
   const Page page = read_detect_page(in, "ListActiveViolations");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   const auto snapshot = d.iot.store.snapshot();
@@ -58,7 +56,6 @@ ApiResult<json::object> list_active(const DetectDependencies& d, const http::Cal
     if (!known) return refuse(kIotStyle, known.error());
     if (!*known) return not_found(kIotStyle, "The thing " + filter.thing + " does not exist");
   }
-  if (nothing) return json::object{{"activeViolations", json::array()}};
   auto found = d.queries.active(filter, page.after, page.limit);
   if (!found) return refuse(kIotStyle, found.error());
   return answer("activeViolations", std::move(found), page.operation);
@@ -67,14 +64,12 @@ ApiResult<json::object> list_active(const DetectDependencies& d, const http::Cal
 ApiResult<json::object> list_events(const DetectDependencies& d, const http::Call&,
                                     const json::object& arguments) {
   Input in(arguments, kIotStyle);
-  bool nothing = false;
-  pipeline::ViolationFilter filter = read_filter(in, nothing);
+  pipeline::ViolationFilter filter = read_filter(in);
   filter.from = read_time(in, "startTime");
   filter.to = read_time(in, "endTime");
   const Page page = read_detect_page(in, "ListViolationEvents");
   if (in.ok() && filter.to < filter.from) in.fail("endTime", "must not be before startTime");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  if (nothing) return json::object{{"violationEvents", json::array()}};
   filter.from = std::max(filter.from, Timestamp{0});
   filter.to = std::clamp(filter.to, Timestamp{0}, d.iot.clock.now() + Duration{24LL * 3600 * 1000});
   auto found = d.queries.events(filter, page.after, page.limit);

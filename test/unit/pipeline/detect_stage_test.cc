@@ -250,14 +250,19 @@ TEST_F(DetectStageTest, OldValuesAndViolationsExpire) {
   clock_.advance(Duration{13LL * 24 * 3600 * 1000});
   ASSERT_TRUE(stage->expire());
   EXPECT_EQ(count("/values/"), 2U);
+  EXPECT_TRUE(stage->fold().value());
+  EXPECT_EQ(count("/values/"), 0U);
+  EXPECT_EQ(count("/history/"), 1U);
   clock_.advance(Duration{3LL * 24 * 3600 * 1000});
   ASSERT_TRUE(stage->expire());
-  EXPECT_EQ(count("/values/"), 0U);
+  EXPECT_EQ(count("/history/"), 0U);
+  EXPECT_EQ(count("/opened/"), 1U);
   EXPECT_EQ(count("/events/"), 2U);
   clock_.advance(Duration{20LL * 24 * 3600 * 1000});
   ASSERT_TRUE(stage->expire());
   EXPECT_EQ(count("/events/"), 0U);
   EXPECT_EQ(count("/ended/"), 0U);
+  EXPECT_EQ(count("/opened/"), 0U);
 }
 
 TEST_F(DetectStageTest, TicksAreAppendedAtTheirBoundary) {
