@@ -12,7 +12,9 @@ cxx=$(command -v clang++-19 || command -v clang++)
   -DFLEETWARD_FUZZ=ON -DFLEETWARD_TESTS=OFF -DFLEETWARD_BENCH=OFF -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_CXX_FLAGS="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" \
   -DCMAKE_EXE_LINKER_FLAGS="-fsanitize=address,undefined" >/dev/null
-ninja -C "$build" -j "${JOBS:-$(nproc)}" fuzz_targets >/dev/null || ninja -C "$build" fuzz_targets
+targets=("${@/#/fuzz_}")
+[[ $# -gt 0 ]] || targets=(fuzz_targets)
+ninja -C "$build" -j "${JOBS:-$(nproc)}" "${targets[@]}" >/dev/null || ninja -C "$build" "${targets[@]}"
 
 mkdir -p "$build/crashes"
 status=0

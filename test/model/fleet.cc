@@ -60,6 +60,7 @@ Status Fleet::start(const json::object& command) {
   options_.forget = Duration{json::int_or(command, "forget_ms", options_.forget.count())};
   config_.reset();
   partitions_.clear();
+  if (options_.tick < Duration{1000}) return fail(ErrorCode::kInvalidArgument, "tick_ms: at least 1000");
   const auto count = static_cast<size_t>(json::int_or(command, "partitions", 1));
   if (count == 0 || count > 64) return fail(ErrorCode::kInvalidArgument, "partitions: 1 to 64");
   for (size_t i = 0; i < count; ++i) partitions_.emplace_back().engine = Engine(options_);
@@ -67,6 +68,7 @@ Status Fleet::start(const json::object& command) {
 }
 
 Status Fleet::configure(const json::object& command) {
+  if (partitions_.empty()) return fail(ErrorCode::kInvalidArgument, "no fleet yet");
   auto profiles = std::make_shared<detect::Profiles>();
   if (const json::object* customs = json::find_object(command, "custom_metrics")) {
     for (const auto& [name, type] : *customs) {
@@ -86,8 +88,13 @@ Status Fleet::configure(const json::object& command) {
   std::map<std::string, std::vector<uint32_t>, std::less<>> members;
   if (const json::object* given = json::find_object(command, "members")) {
     for (const auto& [thing, indexes] : *given) {
-      for (const json::value& index : indexes.as_array()) {
-        members[thing].push_back(static_cast<uint32_t>(index.as_int64()));
+      if (!indexes.is_array()) return fail(ErrorCode::kInvalidArgument, "members: lists of indexes");
+      for (const json::value& index : indexes.get_array()) {
+        if (!index.is_int64() || index.get_int64() < 0 ||
+            static_cast<size_t>(index.get_int64()) >= profiles->profiles.size()) {
+          return fail(ErrorCode::kInvalidArgument, "members: no profile of that index");
+        }
+        members[thing].push_back(static_cast<uint32_t>(index.get_int64()));
       }
     }
   }
@@ -107,6 +114,7 @@ Fleet::Partition& Fleet::partition_of(std::string_view thing) {
 
 // Every event goes through its form in the log.
 Status Fleet::apply(std::string_view thing, std::string_view encoded, bool crash) {
+  if (partitions_.empty()) return fail(ErrorCode::kInvalidArgument, "no fleet yet");
   Partition& partition = partition_of(thing);
   Event event;
   if (auto ok = detect::decode_event(encoded, event); !ok) return ok;
@@ -140,9 +148,10 @@ Status Fleet::observe(const json::object& command) {
   seen.messages_sent = count_of(command, "sent");
   seen.messages_received = count_of(command, "received");
   if (const json::array* sizes = json::find_array(command, "sizes"); sizes != nullptr && sizes->size() == 3) {
-    seen.message_bytes_total = static_cast<uint64_t>((*sizes)[0].as_int64());
-    seen.message_bytes_min = static_cast<uint64_t>((*sizes)[1].as_int64());
-    seen.message_bytes_max = static_cast<uint64_t>((*sizes)[2].as_int64());
+    uint64_t* const into[] = {&seen.message_bytes_total, &seen.message_bytes_min, &seen.message_bytes_max};
+    for (size_t i = 0; i < 3; ++i) {
+      if ((*sizes)[i].is_int64()) *into[i] = static_cast<uint64_t>((*sizes)[i].get_int64());
+    }
   }
   seen.authorization_failures = count_of(command, "failures");
   seen.connection_attempts = count_of(command, "attempts");
@@ -152,7 +161,7 @@ Status Fleet::observe(const json::object& command) {
   if (const json::array* addresses = json::find_array(command, "addresses")) {
     for (const json::value& text : *addresses) {
       detect::IpAddress address;
-      if (!detect::IpAddress::parse(text.as_string(), address)) {
+      if (!text.is_string() || !detect::IpAddress::parse(text.get_string(), address)) {
         return fail(ErrorCode::kInvalidArgument, "not an address");
       }
       seen.addresses.push_back(address);
@@ -165,13 +174,17 @@ Status Fleet::observe(const json::object& command) {
 }
 
 Status Fleet::tick(const json::object& command, json::object& answer) {
-  const Timestamp time{json::int_or(command, "time", 0)};
-  const auto slice = static_cast<size_t>(json::int_or(command, "slice", 1000));
+  std::string record;
+  detect::encode_tick_event({json::int_or(command, "time", 0)}, record);
+  Event event;
+  if (auto ok = detect::decode_event(record, event); !ok) return ok;
+  const int64_t slice = json::int_or(command, "slice", 1000);
+  if (slice <= 0) return fail(ErrorCode::kInvalidArgument, "slice: at least 1");
   for (Partition& partition : partitions_) {
     const uint64_t sequence = ++partition.sequence;
     int64_t slices_to_crash = json::int_or(command, "crash", -1);
     for (bool done = false; !done;) {
-      done = partition.engine.tick(time, sequence, slice, partition.effects);
+      done = partition.engine.tick(event.time, sequence, static_cast<size_t>(slice), partition.effects);
       if (slices_to_crash-- == 0) {
         if (auto ok = restart(partition); !ok) return ok;
         done = false;
