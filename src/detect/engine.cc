@@ -80,7 +80,7 @@ void Engine::apply(const Event& event, uint64_t sequence, Effects& effects) {
   if (event.kind == Event::Kind::kObservation) impl_->apply_observation(event, step);
 }
 
-void Engine::prefetch(std::string_view thing) const {
+void Engine::prefetch(std::string_view thing) {
   impl_->table.prefetch(thing);
 }
 
@@ -106,7 +106,7 @@ Engine::Impl::Thing* Engine::Impl::monitored(std::string_view name, Step& step, 
       ++counters.refused_things;
       return nullptr;
     }
-    index = table.insert(name);
+    index = table.insert(name, internal::PlanState::bytes_of(*plan));
     Thing& thing = table.at(index);
     thing.config_version = config->version;
     move_to_plan(thing, std::move(plan), [](const PlanBehavior&, const Alarm&) {});
@@ -181,12 +181,6 @@ void Engine::Impl::apply_report(const Event& event, Step& step) {
     ++counters.duplicate_reports;
     return;
   }
-  // Cold memory for all but small fleets: fetched while the first values are looked up.
-  const auto* states = reinterpret_cast<const char*>(thing->behaviors.get());
-  for (size_t at = 0; at < thing->plan->behaviors.size() * sizeof(BehaviorState); at += 64) {
-    __builtin_prefetch(states + at, 1);
-  }
-  __builtin_prefetch(thing->cells.get(), 1);
   ++counters.reports;
   const bool same_time = thing->last_report_ms == step.time.ms;
   thing->same_time_reports = same_time ? thing->same_time_reports + 1 : 0;
@@ -251,7 +245,7 @@ void Engine::Impl::add_to_windows(Thing& thing, const PlanMetric& metric, uint64
                                   int64_t bucket_time_ms) {
   for (uint32_t w = metric.windows_begin; w < metric.windows_end; ++w) {
     const PlanWindow& window = thing.plan->windows[w];
-    uint64_t* cells = &thing.cells[window.offset];
+    uint64_t* cells = thing.state.cells() + window.offset;
     const auto bucket = static_cast<uint64_t>(bucket_time_ms / window.width_ms);
     uint64_t& newest = cells[0];
     if (bucket > newest) {
@@ -267,7 +261,8 @@ void Engine::Impl::add_to_windows(Thing& thing, const PlanMetric& metric, uint64
 
 uint64_t Engine::Impl::window_sum(const Thing& thing, const PlanWindow& window) const {
   uint64_t sum = 0;
-  for (uint32_t i = 1; i <= window.buckets; ++i) sum = saturating_add(sum, thing.cells[window.offset + i]);
+  for (uint32_t i = 1; i <= window.buckets; ++i)
+    sum = saturating_add(sum, thing.state.cells()[window.offset + i]);
   return sum;
 }
 
@@ -286,7 +281,7 @@ void Engine::Impl::judge_one(Thing& thing, uint32_t index, const ValueView& valu
                              Step& step) {
   const PlanBehavior& behavior = thing.plan->behaviors[index];
   const Criteria& criteria = *behavior.behavior->criteria;
-  BehaviorState& state = thing.behaviors[index];
+  BehaviorState& state = thing.state.behaviors()[index];
   state.last_point_ms = step.time.ms;
   ++counters.judgements;
   if (!state.in_alarm) {
@@ -343,15 +338,15 @@ void Engine::encode_thing(uint32_t index, std::string& out) const {
 
 Status Engine::restore_thing(std::string_view name, std::string_view bytes) {
   if (name.empty()) return fail(ErrorCode::kCorrupt, "state of a thing without a name");
-  internal::Thing thing;
-  move_to_plan(thing, impl_->plan_of(name), [](const PlanBehavior&, const internal::Alarm&) {});
-  if (auto ok = internal::decode_thing(bytes, thing); !ok) return ok;
+  PlanPtr plan = impl_->plan_of(name);
   uint32_t index = impl_->table.find(name);
-  if (index == ThingTable::kNone) index = impl_->table.insert(name);
-  thing.name = name;
+  if (index == ThingTable::kNone) index = impl_->table.insert(name, internal::PlanState::bytes_of(*plan));
+  internal::Thing& thing = impl_->table.at(index);
   thing.config_version = impl_->config->version;
-  impl_->table.at(index) = std::move(thing);
-  return {};
+  move_to_plan(thing, std::move(plan), [](const PlanBehavior&, const internal::Alarm&) {});
+  auto ok = internal::decode_thing(bytes, thing);
+  if (!ok) impl_->table.erase(index);
+  return ok;
 }
 
 size_t Engine::things() const {

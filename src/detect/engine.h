@@ -48,8 +48,10 @@ class Engine {
   // violation ids unique. Adds to `effects`.
   void apply(const Event& event, uint64_t sequence, Effects& effects);
 
-  // A hint that the thing's next event comes soon (while its report is still to be decoded, say).
-  void prefetch(std::string_view thing) const;
+  // A hint that the kPrefetchAhead-th event from now is of this thing. Called once for each event it hides
+  // what a state that is in no cache costs; it changes nothing else.
+  static constexpr size_t kPrefetchAhead = 3;
+  void prefetch(std::string_view thing);
 
   // The tick of `time` (a multiple of EngineOptions::tick), for at most `things_max` things that have not had
   // it yet; true when there are none left. Call again with the same arguments until then. After a crash in

@@ -147,7 +147,7 @@ void Engine::Impl::tick_thing(uint32_t index, Step& step) {
 bool Engine::Impl::invalidate_silent(Thing& thing, Step& step) {
   bool any = false;
   for (size_t b = 0; b < thing.plan->behaviors.size(); ++b) {
-    BehaviorState& state = thing.behaviors[b];
+    BehaviorState& state = thing.state.behaviors()[b];
     if (!state.in_alarm || state.last_point_ms >= (step.time - options.silence).ms) continue;
     const std::string days = std::to_string(options.silence.count() / 3'600'000);
     emit(ViolationEvent::Type::kInvalidated, thing, thing.plan->behaviors[b],

@@ -59,10 +59,10 @@ void decode_cloud(bytes::Reader& in, CloudState& cloud) {
 void encode_behaviors(const Thing& thing, std::string& out) {
   const size_t all = thing.plan ? thing.plan->behaviors.size() : 0;
   size_t used = 0;
-  for (size_t i = 0; i < all; ++i) used += thing.behaviors[i].last_point_ms != 0 ? 1 : 0;
+  for (size_t i = 0; i < all; ++i) used += thing.state.behaviors()[i].last_point_ms != 0 ? 1 : 0;
   bytes::put_varint(out, used);
   for (size_t i = 0; i < all; ++i) {
-    const BehaviorState& state = thing.behaviors[i];
+    const BehaviorState& state = thing.state.behaviors()[i];
     if (state.last_point_ms == 0) continue;
     bytes::put_u64(out, thing.plan->behaviors[i].key);
     put_ms(out, state.last_point_ms);
@@ -81,7 +81,7 @@ void encode_behaviors(const Thing& thing, std::string& out) {
 
 BehaviorState* find_behavior(Thing& thing, uint64_t key) {
   for (size_t i = 0; i < thing.plan->behaviors.size(); ++i) {
-    if (thing.plan->behaviors[i].key == key) return &thing.behaviors[i];
+    if (thing.plan->behaviors[i].key == key) return &thing.state.behaviors()[i];
   }
   return nullptr;
 }
@@ -116,7 +116,8 @@ void encode_windows(const Thing& thing, std::string& out) {
     const PlanWindow& window = thing.plan->windows[i];
     bytes::put_u64(out, window.key);
     bytes::put_varint(out, window.buckets);
-    for (uint32_t c = 0; c <= window.buckets; ++c) bytes::put_varint(out, thing.cells[window.offset + c]);
+    for (uint32_t c = 0; c <= window.buckets; ++c)
+      bytes::put_varint(out, thing.state.cells()[window.offset + c]);
   }
 }
 
@@ -130,7 +131,7 @@ void decode_windows(bytes::Reader& in, Thing& thing) {
     for (uint64_t c = 0; c <= buckets; ++c) values[c] = in.varint();
     for (const PlanWindow& window : thing.plan->windows) {
       if (window.key != key || window.buckets != buckets) continue;
-      for (uint64_t c = 0; c <= buckets; ++c) thing.cells[window.offset + c] = values[c];
+      for (uint64_t c = 0; c <= buckets; ++c) thing.state.cells()[window.offset + c] = values[c];
     }
   }
 }
@@ -155,8 +156,8 @@ Alarm Thing::take_alarm(uint64_t behavior_key) {
 }
 
 size_t Thing::memory_bytes() const {
-  size_t total = sizeof(Thing) + (name.capacity() > 15 ? name.capacity() + 1 : 0);
-  if (plan) total += plan->behaviors.size() * sizeof(BehaviorState) + plan->cells * sizeof(uint64_t);
+  size_t total = sizeof(Thing) + state.room_bytes() + (name.capacity() > 15 ? name.capacity() + 1 : 0);
+  if (state.outside()) total += PlanState::bytes_of(*plan);
   if (cloud) total += sizeof(CloudState) + cloud->addresses.capacity() * sizeof(IpAddress);
   if (alarms) total += sizeof(*alarms) + alarms->capacity() * sizeof(Alarm);
   return total;
@@ -195,6 +196,10 @@ Status decode_thing(std::string_view bytes, Thing& thing) {
   return {};
 }
 
+ThingTable::~ThingTable() {
+  for (uint32_t index = 0; index < slots_; ++index) at(index).~Thing();
+}
+
 uint32_t ThingTable::find(std::string_view name) const {
   if (buckets_.empty()) return kNone;
   const uint64_t hash = hash_of(name);
@@ -207,28 +212,48 @@ uint32_t ThingTable::find(std::string_view name) const {
   return kNone;
 }
 
-void ThingTable::prefetch(std::string_view name) const {
-  if (buckets_.empty()) return;
-  const uint64_t bucket = buckets_[hash_of(name) & (buckets_.size() - 1)];
-  if (bucket == 0) return;
-  const auto* thing = reinterpret_cast<const char*>(&at(static_cast<uint32_t>(bucket) - 1));
-  for (size_t line = 0; line < sizeof(Thing); line += 64) __builtin_prefetch(thing + line, 1);
+uint32_t ThingTable::likely_index(uint64_t hash) const {
+  const size_t mask = buckets_.size() - 1;
+  for (size_t i = hash & mask; buckets_[i] != 0; i = (i + 1) & mask) {
+    if (buckets_[i] >> 32 == hash >> 32) return static_cast<uint32_t>(buckets_[i]) - 1;
+  }
+  return kNone;
 }
 
-uint32_t ThingTable::insert(std::string_view name) {
+void ThingTable::prefetch(std::string_view name) {
+  if (buckets_.empty()) return;
+  const uint64_t hash = hash_of(name);
+  __builtin_prefetch(&buckets_[hash & (buckets_.size() - 1)]);
+  if (const uint32_t index = likely_index(coming_[0]); index != kNone) {
+    prefetch_lines(&at(index), chunks_[index / kChunk].stride);
+  }
+  if (const uint32_t index = likely_index(coming_[1]); index != kNone && at(index).cloud) {
+    prefetch_lines(at(index).cloud.get(), sizeof(CloudState));
+  }
+  coming_ = {hash, coming_[0]};
+}
+
+uint32_t ThingTable::insert(std::string_view name, size_t state_bytes) {
   if ((size_ + 1) * 4 > buckets_.size() * 3) grow();
   uint32_t index = 0;
   if (!free_.empty()) {
     index = free_.back();
     free_.pop_back();
   } else {
-    index = slots_++;
-    if (index % kChunk == 0) slab_.push_back(std::make_unique<Thing[]>(kChunk));
+    index = slots_;
+    if (index % kChunk == 0) chunks_.emplace_back((sizeof(Thing) + state_bytes + 63) / 64 * 64);
+    construct(index);
+    ++slots_;
   }
   at(index).name = name;
   place(hash_of(name), index);
   ++size_;
   return index;
+}
+
+void ThingTable::construct(uint32_t index) {
+  Chunk& chunk = chunks_[index / kChunk];
+  new (chunk.slot(index)) Thing(chunk.stride - sizeof(Thing));
 }
 
 void ThingTable::place(uint64_t hash, uint32_t index) {
@@ -258,7 +283,8 @@ void ThingTable::erase(uint32_t index) {
     hole = i;
   }
   buckets_[hole] = 0;
-  at(index) = Thing();
+  at(index).~Thing();
+  construct(index);
   free_.push_back(index);
   --size_;
 }

@@ -279,7 +279,9 @@ Status DetectStage::apply_records(PartitionState& p) {
   p.applied_next = p.next;
   for (size_t i = 0; i < records->size() && !tick_unfinished; ++i) {
     const log::Record& record = (*records)[i];
-    if (i + 1 < records->size()) p.engine.prefetch(detect::peek_thing((*records)[i + 1].value));
+    if (const size_t ahead = i + detect::Engine::kPrefetchAhead; ahead < records->size()) {
+      p.engine.prefetch(detect::peek_thing((*records)[ahead].value));
+    }
     if (auto ok = detect::decode_event(record.value, p.event); !ok) {
       counters_->corrupt.Increment();
       logger_.error("detect.corrupt_event", {{"partition", std::to_string(p.index)},
