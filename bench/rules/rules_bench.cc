@@ -92,7 +92,7 @@ void run(benchmark::State& state, const std::string& sql, int others, std::strin
   std::vector<broker::MessagePtr> replies;
   for (auto step : state) {
     (void)step;
-    runner.run(event, batch, replies);
+    runner.run(event, {}, batch, replies);
     if (batch.appends.size() >= 64) batch = {};
   }
   if (batch.appends.empty() == expect_record && state.iterations() % 64 != 0)

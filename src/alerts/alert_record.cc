@@ -11,6 +11,10 @@ std::string encode_alert(const AlertRecord& record) {
   if (!record.message_id.empty()) out["messageId"] = record.message_id;
   if (!record.attributes.empty()) out["attributes"] = record.attributes;
   if (record.structured) out["structured"] = true;
+  if (record.hops > 0) {
+    out["hops"] = record.hops;
+    out["offspring"] = record.offspring_max;
+  }
   return json::serialize(out);
 }
 
@@ -29,6 +33,8 @@ Result<AlertRecord> decode_alert(std::string_view text) {
   record.message_id = json::string_or(o, "messageId");
   record.attributes = json::string_or(o, "attributes");
   record.structured = json::bool_or(o, "structured", false);
+  record.hops = static_cast<uint32_t>(json::int_or(o, "hops", 0));
+  record.offspring_max = static_cast<size_t>(json::int_or(o, "offspring", 0));
   if (record.topic_arn.empty()) return fail(ErrorCode::kCorrupt, "alert record without a topic");
   return record;
 }

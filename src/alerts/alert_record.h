@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,6 +22,11 @@ struct AlertRecord {
   std::string message_id;   // empty: the consumer gives one
   std::string attributes;   // JSON object {"name":{"DataType":..,"StringValue":..}}; empty: none
   bool structured = false;  // MessageStructure=json: `message` holds a text for each protocol
+  // Only of what a rule publishes: what the MQTT messages that come of it are to say of themselves, so that
+  // rules which feed each other by way of a topic come to an end (broker::Message). They share
+  // `offspring_max`.
+  uint32_t hops = 0;
+  size_t offspring_max = 0;
 };
 
 // The JSON form in the log. decode answers kCorrupt for anything encode cannot have written; members it does

@@ -14,6 +14,10 @@ std::string encode_delivery(const Delivery& d) {
   if (!d.subject.empty()) out["subject"] = d.subject;
   if (!d.attributes.empty()) out["attributes"] = d.attributes;
   if (!d.token.empty()) out["token"] = d.token;
+  if (d.hops > 0) {
+    out["hops"] = d.hops;
+    out["offspring"] = d.offspring_max;
+  }
   return json::serialize(out);
 }
 
@@ -36,6 +40,8 @@ Result<Delivery> decode_delivery(std::string key, std::string_view text) {
   d.created.ms = json::int_or(o, "created", 0);
   d.attempts = static_cast<int>(json::int_or(o, "attempts", 0));
   d.next.ms = json::int_or(o, "next", 0);
+  d.hops = static_cast<uint32_t>(json::int_or(o, "hops", 0));
+  d.offspring_max = static_cast<size_t>(json::int_or(o, "offspring", 0));
   return d;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -21,6 +23,9 @@ struct Delivery {
   Timestamp created;
   int attempts = 0;  // ended ones
   Timestamp next;    // not before
+  // Of the MQTT message, as AlertRecord says.
+  uint32_t hops = 0;
+  size_t offspring_max = 0;
 };
 
 // JSON, for the log's store. decode: kCorrupt.

@@ -10,7 +10,8 @@ namespace fleetward::alerts {
 // How an attempt ended. `status` is the HTTP status, 0 if there was no answer.
 struct AttemptResult {
   int status = 0;
-  std::string error;  // why there was no answer
+  std::string error;      // why there was no answer
+  bool is_final = false;  // nor will there ever be one
 };
 
 // SNS's default policy: three retries, 20 seconds apart. Source: Amazon SNS Developer Guide, "Message

@@ -49,7 +49,11 @@ struct Inbox {
   }
   void add_result(uint64_t id, const Status& status) {
     const std::lock_guard lock(mutex);
-    results.emplace_back(id, AttemptResult{status ? 200 : 0, status ? "" : status.error().message});
+    AttemptResult result{.status = 200, .error = {}};
+    if (!status) {
+      result = {.error = status.error().message, .is_final = status.error().code != ErrorCode::kUnavailable};
+    }
+    results.emplace_back(id, std::move(result));
     if (sender != nullptr) sender->wake();
   }
 };
@@ -227,6 +231,8 @@ void Stage::Impl::expand_record(const log::Record& record, log::Batch& batch, st
   }
   const json::object attribute_values = attributes_object(attributes);
   const std::string message_id = alert->message_id.empty() ? random.uuid() : alert->message_id;
+  const size_t first = made.size();
+  size_t mqtt_messages = 0;
   snapshot->get(tables.subscriptions).visit_prefix(state::key(*topic, ""), [&](const auto& entry) {
     const Subscription& subscription = *entry.value;
     if (subscription.state != Subscription::State::kConfirmed) return true;
@@ -258,10 +264,19 @@ void Stage::Impl::expand_record(const log::Record& record, log::Batch& batch, st
                       .token = {},
                       .created = record.appended,
                       .next = record.appended};
-    batch.put(delivery.key, encode_delivery(delivery));
+    if (subscription.protocol == "mqtt") ++mqtt_messages;
     made.push_back(std::move(delivery));
     return true;
   });
+  // The first hop is what the operator wrote and always passes; the broker refuses later ones that have no
+  // share.
+  size_t share = alert->offspring_max / std::max<size_t>(mqtt_messages, 1);
+  if (alert->hops == 1) share = std::max<size_t>(share, 1);
+  for (size_t i = first; i < made.size(); ++i) {
+    made[i].hops = alert->hops;
+    made[i].offspring_max = share;
+    batch.put(made[i].key, encode_delivery(made[i]));
+  }
 }
 
 // One read of the stream; true if it held something.
@@ -362,7 +377,7 @@ bool Stage::Impl::start_attempt(Delivery& delivery, Timestamp) {
     if (!mqtt) {
       inbox->add_result(id, fail(ErrorCode::kUnavailable, "no broker"));
     } else {
-      mqtt(s->endpoint, std::move(body),
+      mqtt({s->endpoint, std::move(body), delivery.hops, delivery.offspring_max},
            [box = inbox, id](const Status& status) { box->add_result(id, status); });
     }
     return true;

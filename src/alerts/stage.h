@@ -34,9 +34,15 @@ struct StageOptions {
   size_t attempts_per_subscription_max = 2;  // at once
 };
 
-// Publishes on an MQTT topic of the broker; `done` may be called from any thread, once.
-using MqttPublish =
-    std::function<void(std::string topic, std::string payload, std::function<void(Status)> done)>;
+struct MqttMessage {
+  std::string topic, payload;
+  uint32_t hops = 0;  // as AlertRecord says
+  size_t offspring_max = 0;
+};
+
+// Publishes on an MQTT topic of the broker; `done` may be called from any thread, once. kUnavailable is tried
+// again, any other error is final.
+using MqttPublish = std::function<void(MqttMessage message, std::function<void(Status)> done)>;
 
 // Carries notifications from the log's stream `alerts` to the subscribers of their topics. A step turns a
 // notification into one pending delivery for each subscription, atomically with the consumer's offset; a

@@ -17,11 +17,14 @@ Status ActionsToRooms::put_object(std::string_view bucket, std::string_view key,
                     .bytes = body});
 }
 
-Status ActionsToRooms::publish_sns(std::string_view topic_arn, std::string_view body, bool json_format) {
+Status ActionsToRooms::publish_sns(std::string_view topic_arn, std::string_view body, bool json_format,
+                                   const pipeline::Chain& made) {
   alerts::AlertRecord record;  // without a role: the action stage has asked for it already
   record.topic_arn = std::string(topic_arn);
   record.message = std::string(body);
   record.structured = json_format;
+  record.hops = made.hops;
+  record.offspring_max = made.offspring_max;
   auto ids = alerts_.publish({std::move(record)});
   if (!ids) return fail(ids.error());
   return {};

@@ -17,7 +17,8 @@ class ActionsToRooms final : public pipeline::ActionTargets {
 
   Status put_object(std::string_view bucket, std::string_view key, std::string_view body,
                     std::string_view canned_acl) override;
-  Status publish_sns(std::string_view topic_arn, std::string_view body, bool json_format) override;
+  Status publish_sns(std::string_view topic_arn, std::string_view body, bool json_format,
+                     const pipeline::Chain& made) override;
 
  private:
   lake::Sink& lake_;

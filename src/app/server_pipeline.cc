@@ -55,11 +55,13 @@ Status start_alerts(Server::Parts& p) {
   sender.extra_authorities_pem = p.pki->authority_certificate_path;
   p.alerts = std::make_unique<alerts::Stage>(
       options, *p.log, p.store, p.alert_tables, *p.authorizer, *p.signer, alerts::make_http_sender(sender),
-      [&p](std::string topic, std::string payload, std::function<void(Status)> done) {
+      [&p](alerts::MqttMessage given, std::function<void(Status)> done) {
         auto message = std::make_shared<broker::Message>();
-        message->topic = std::move(topic);
-        message->payload = std::move(payload);
+        message->topic = std::move(given.topic);
+        message->payload = std::move(given.payload);
         message->qos = 1;
+        message->hops = given.hops;
+        message->offspring_max = given.offspring_max;
         p.broker->publisher().publish(std::move(message), std::move(done));
       },
       p.clock, p.random, p.logger, p.metrics);

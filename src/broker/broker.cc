@@ -52,6 +52,7 @@ struct Broker::Impl final : InternalPublisher {
   std::atomic<bool> running{false};
   std::mutex refused_mutex;
   ShardStats refused;  // by publish(), on many threads
+  CutChains cut_chains;
 };
 
 void Broker::Impl::publish(MessagePtr message, std::function<void(Status)> done) {
@@ -66,6 +67,16 @@ void Broker::Impl::publish(MessagePtr message, std::function<void(Status)> done)
     return refuse(ErrorCode::kLimitExceeded, "the payload is too large");
   }
   if (message->qos < 0 || message->qos > 1) return refuse(ErrorCode::kInvalidArgument, "QoS is 0 or 1");
+  // The shard that ran the rules has not seen what went through the log since.
+  if (message->hops > context.options.republish_hops_max ||
+      (message->hops > 0 && message->offspring_max == 0)) {
+    {
+      const std::lock_guard lock(refused_mutex);
+      refused.refuse(Refusal::kRepublishHops);
+      cut_chains.log(context.dependencies.logger, message->topic, context.dependencies.steady.now());
+    }
+    return refuse(ErrorCode::kLimitExceeded, "rules feed each other: the chain is cut");
+  }
   if (!post(message, done)) {
     const std::lock_guard lock(refused_mutex);
     refused.refuse(Refusal::kMailboxFull);

@@ -29,16 +29,27 @@ struct Message {
   uint32_t expiry_seconds = 0;  // 0: none; counted from `published`
   Timestamp published;          // when the broker took it; set by the broker
   // How many rules it passed since a client or the API published it: a reply's is its cause's plus one (set
-  // by the broker). Beyond Options::republish_hops_max it is dropped and counted.
+  // by the broker; by who publishes it, if it went through the log meanwhile). Beyond
+  // Options::republish_hops_max it is dropped, counted and logged.
   uint32_t hops = 0;
-  // How many of Options::republish_messages_max it may still become; a hop shares its own among its replies
-  // (set by the broker).
+  // How many of Options::republish_messages_max it may still become; a hop shares its own among all that
+  // comes of it (set by the broker if hops is 0, else as hops). With hops and without any: dropped likewise.
   size_t offspring_max = 0;
   // The rules saw it already (the export stage runs them in the write of its own offset): the hook is not
   // asked.
   bool subscribers_only = false;
 };
 using MessagePtr = std::shared_ptr<const Message>;
+
+// The default of Options::republish_messages_max.
+inline constexpr size_t kRepublishMessagesMax = 1'000;
+
+// What each of the `count` messages that one message becomes may become in its turn. The first hop is what
+// the operator wrote and always passes.
+inline size_t offspring_share(uint32_t hops, size_t offspring_max, size_t count) {
+  const size_t share = count == 0 ? offspring_max : offspring_max / count;
+  return hops == 0 && share == 0 ? 1 : share;
+}
 
 // Who published. Empty client_id: not an MQTT client (API, rules engine, export).
 struct Publisher {
@@ -49,8 +60,9 @@ struct Publisher {
 
 // Called on the shard's thread for every authorized PUBLISH of a client (after topic alias resolution), and
 // for what InternalPublisher, lifecycle events, wills and replies publish (with an empty client id, but for a
-// will), before routing. Views live for the call only. Must not block. What is added to `batch` becomes
-// durable before the PUBACK. Implemented by pipeline/ (device reports, rules, Basic Ingest).
+// will), before routing. Of `properties`, topic and payload may be missing. Views live for the call only.
+// Must not block. What is added to `batch` becomes durable before the PUBACK. Implemented by pipeline/
+// (device reports, rules, Basic Ingest).
 class PublishHook {
  public:
   virtual ~PublishHook() = default;
@@ -60,6 +72,9 @@ class PublishHook {
     // Messages to publish once `batch` is durable (or at once if it stayed empty): accepted/rejected answers,
     // republish actions.
     std::vector<MessagePtr> replies;
+    // How many more messages may come of it by way of `batch` (runs of rule actions): they share with the
+    // replies what this one may become.
+    size_t deferred = 0;
   };
   virtual Verdict on_publish(const Publisher& publisher, std::string_view topic, std::string_view payload,
                              const Message& properties, Timestamp now, log::Batch& batch) = 0;

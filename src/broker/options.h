@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "broker/hooks.h"
 #include "core/time.h"
 
 namespace fleetward::broker {
@@ -59,7 +60,7 @@ struct Options {
   size_t republish_hops_max = 8;     // a message made by a rule out of a message made by a rule ...
   // What one hop of one message may have become in all: ten actions that feed themselves are 10^8 messages
   // within the hops. The first hop is what the operator wrote and always passes.
-  size_t republish_messages_max = 1'000;
+  size_t republish_messages_max = kRepublishMessagesMax;
 
   // How often a thing's counters leave for Detect. 1 s..1 h.
   Duration observation_interval{300'000};

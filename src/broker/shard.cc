@@ -20,8 +20,9 @@ mqtt::MatchOptions matching(const Options& options) {
   return options.aws_wildcards ? mqtt::MatchOptions::aws() : mqtt::MatchOptions{};
 }
 
-Message plain(int qos, bool retain) {
+Message plain(const Options& options, int qos, bool retain) {
   Message message;
+  message.offspring_max = options.republish_messages_max;
   message.qos = qos;
   message.retain = retain;
   return message;
@@ -39,7 +40,8 @@ Shard::Shard(ShardContext& context, uint32_t index)
       now_(context.dependencies.clock.now()),
       steady_(context.dependencies.steady.now()),
       read_buffer_(kReadBufferBytes),
-      plain_properties_{{plain(0, false), plain(0, true)}, {plain(1, false), plain(1, true)}},
+      plain_properties_{{plain(options_, 0, false), plain(options_, 0, true)},
+                        {plain(options_, 1, false), plain(options_, 1, true)}},
       router_(index, matching(context.options),
               [this](const InterestChange& change) {
                 // At once, not at the end of the wake-up: it must be with the others before the SUBACK

@@ -15,6 +15,7 @@
 #include "broker/broker.h"
 #include "broker/commit_gate.h"
 #include "broker/connection.h"
+#include "broker/cut_chains.h"
 #include "broker/event_loop.h"
 #include "broker/mail.h"
 #include "broker/observed.h"
@@ -198,8 +199,7 @@ class Shard {
   void refuse_publish(Connection& connection, const mqtt::Publish& publish, mqtt::AckTicket ticket,
                       const PublishFault& fault);
   void publish_internal(const MessagePtr& message, std::string_view client_id);
-  bool run_hook(const Publisher& publisher, const mqtt::Publish& publish, const Message& properties,
-                uint32_t hops);
+  bool run_hook(const Publisher& publisher, const mqtt::Publish& publish, const Message& properties);
   void route(Fanout& fanout);
   void retain(Fanout& fanout);
   const MessagePtr& message_of(Fanout& fanout) const;
@@ -238,6 +238,7 @@ class Shard {
   Router::Targets targets_;               // scratch
   std::vector<Receiver> receivers_;       // scratch
   uint64_t fanout_id_ = 0;
+  CutChains cut_chains_;
 
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
   uint64_t last_connection_ = 0;

@@ -64,6 +64,7 @@ void Shard::on_publish(Connection& connection, const mqtt::Publish& publish, mqt
   const Message* properties = &plain_properties_[publish.qos][publish.retain ? 1 : 0];
   if (!publish.properties.empty()) {
     properties_ = Message{};
+    properties_.offspring_max = options_.republish_messages_max;
     properties_from_publish(publish, properties_);
     properties = &properties_;
   }
@@ -71,7 +72,7 @@ void Shard::on_publish(Connection& connection, const mqtt::Publish& publish, mqt
   const Publisher publisher{connection.request.client_id, connection.device.certificate_id,
                             connection.peer_ip()};
   const size_t mark = gate_.mark();
-  const bool routed = run_hook(publisher, publish, *properties, 0);
+  const bool routed = run_hook(publisher, publish, *properties);
   Fanout fanout(publish);
   fanout.publisher = connection.session;
   if (routed) route(fanout);
@@ -93,22 +94,19 @@ void Shard::on_publish(Connection& connection, const mqtt::Publish& publish, mqt
 }
 
 // True if subscribers are to get it.
-bool Shard::run_hook(const Publisher& publisher, const mqtt::Publish& publish, const Message& properties,
-                     uint32_t hops) {
+bool Shard::run_hook(const Publisher& publisher, const mqtt::Publish& publish, const Message& properties) {
   auto verdict = context_.dependencies.hook.on_publish(publisher, publish.topic, publish.payload, properties,
                                                        now_, gate_.batch());
-  size_t share = 0;
-  if (!verdict.replies.empty()) {
-    share = hops == 0 ? std::max<size_t>(options_.republish_messages_max / verdict.replies.size(), 1)
-                      : properties.offspring_max / verdict.replies.size();
-  }
+  const size_t share =
+      offspring_share(properties.hops, properties.offspring_max, verdict.replies.size() + verdict.deferred);
   for (MessagePtr& reply : verdict.replies) {
-    if (hops >= options_.republish_hops_max || share == 0) {
+    if (properties.hops >= options_.republish_hops_max || share == 0) {
       stats_.refuse(Refusal::kRepublishHops);
+      cut_chains_.log(logger_, reply->topic, steady_);
       continue;
     }
     auto copy = std::make_shared<Message>(*reply);
-    copy->hops = hops + 1;
+    copy->hops = properties.hops + 1;
     copy->offspring_max = share;
     rounds_.current().replies.push_back(std::move(copy));
   }
@@ -118,9 +116,10 @@ bool Shard::run_hook(const Publisher& publisher, const mqtt::Publish& publish, c
 // What the program itself publishes: replies, lifecycle events, the API, wills (whose client is named).
 void Shard::publish_internal(const MessagePtr& given, std::string_view client_id) {
   MessagePtr message = given;
-  if (message->published.ms == 0) {
+  if (message->published.ms == 0 || message->hops == 0) {
     auto copy = std::make_shared<Message>(*message);
-    copy->published = now_;
+    if (copy->published.ms == 0) copy->published = now_;
+    if (copy->hops == 0) copy->offspring_max = options_.republish_messages_max;
     message = std::move(copy);
   }
   mqtt::Publish publish;
@@ -131,7 +130,7 @@ void Shard::publish_internal(const MessagePtr& given, std::string_view client_id
   publish.retain = message->retain;
   const size_t mark = gate_.mark();
   const Publisher publisher{client_id, {}, {}};
-  if (message->subscribers_only || run_hook(publisher, publish, *message, message->hops)) {
+  if (message->subscribers_only || run_hook(publisher, publish, *message)) {
     Fanout fanout(publish, message);
     route(fanout);
   }

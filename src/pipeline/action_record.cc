@@ -1,5 +1,6 @@
 #include "pipeline/action_record.h"
 
+#include "broker/hooks.h"
 #include "core/encoding.h"
 #include "core/json.h"
 
@@ -129,6 +130,8 @@ std::string encode_action_record(const ActionRecord& record) {
   if (!failures.empty()) header["failures"] = std::move(failures);
   header["event"] = event_header(record.event);
   header["payload"] = record.event.payload.size();
+  header["hops"] = record.made.hops;
+  header["offspring"] = record.made.offspring_max;
 
   std::string out = json::serialize(header);
   out += '\n';
@@ -183,6 +186,10 @@ Result<ActionRecord> decode_action_record(std::string_view text) {
       }
     }
   }
+  // A record without them was written before they were: it counts as the first of its chain.
+  out.made.hops = static_cast<uint32_t>(json::int_or(header, "hops", 1));
+  out.made.offspring_max =
+      static_cast<size_t>(json::int_or(header, "offspring", int64_t{broker::kRepublishMessagesMax}));
   if (const json::object* event = json::find_object(header, "event")) out.event = event_of(*event);
   if (!take(header, "payload", out.event.payload) || !bytes.empty()) return corrupt("has a wrong length");
   return out;

@@ -43,6 +43,12 @@ struct StoredEvent {
   rules::Event view() const;
 };
 
+// Where a message stands among those that rules made of each other: as in broker::Message.
+struct Chain {
+  uint32_t hops = 0;
+  size_t offspring_max = 0;
+};
+
 // One record of the stream: the I/O of one run of one rule. The error action, if the rule has one, fires once
 // for the run, so the failures that happened before are carried along.
 struct ActionRecord {
@@ -51,6 +57,7 @@ struct ActionRecord {
   std::vector<ActionTask> tasks;
   std::vector<rules::ActionFailure> failures;
   StoredEvent event;  // payload empty if the rule had no error action
+  Chain made;         // what a message that comes of it is to say of itself
 };
 
 // One line of JSON (everything but the bytes; `bodies` and `payload` give their sizes), a newline, then the

@@ -172,7 +172,7 @@ Status ActionStage::Impl::perform(const ActionRecord& record, const ActionTask& 
   }
   if (const Status& ok = runner.allowed(record.rule, task.role_arn, "sns:Publish", task.resource); !ok)
     return ok;
-  return targets.publish_sns(task.resource, task.body, task.json_format);
+  return targets.publish_sns(task.resource, task.body, task.json_format, record.made);
 }
 
 bool ActionStage::Impl::commit(ActionQueue& queue) {
@@ -185,7 +185,7 @@ bool ActionStage::Impl::commit(ActionQueue& queue) {
                            {{"rule", record.rule}, {"resource", last.resource}, {"reason", last.message}});
       continue;
     }
-    runner.run_error_action(record.rule, record.event.view(), record.failures, clock.now(), batch, replies);
+    runner.run_error_action(record, clock.now(), batch, replies);
   }
   pending.Set(static_cast<double>(queue.next() - queue.committed()));
   if (queue.committed() == committed && batch.empty()) {

@@ -22,8 +22,10 @@ class ActionTargets {
   // `canned_acl` may be empty.
   virtual Status put_object(std::string_view bucket, std::string_view key, std::string_view body,
                             std::string_view canned_acl) = 0;
-  // `json_format`: the body is a JSON object of one text per protocol.
-  virtual Status publish_sns(std::string_view topic_arn, std::string_view body, bool json_format) = 0;
+  // `json_format`: the body is a JSON object of one text per protocol. `made`: of the MQTT messages that the
+  // notification becomes.
+  virtual Status publish_sns(std::string_view topic_arn, std::string_view body, bool json_format,
+                             const Chain& made) = 0;
 };
 
 // Consumes the log stream "actions" on one thread (consumer "actions"). At least once: the committed offset

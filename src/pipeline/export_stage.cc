@@ -256,9 +256,13 @@ void ExportStage::run_rules(const exporting::Payload& payload, log::Batch& batch
   event.payload = payload.body;
   event.now = clock_.now();
   const auto basic = rules::parse_basic_ingest(payload.topic);
-  if (!basic) return runner_.run(event, batch, replies);
+  const Chain chain{0, broker::kRepublishMessagesMax};
+  if (!basic) {
+    runner_.run(event, chain, batch, replies);
+    return;
+  }
   event.topic = basic->rest;
-  runner_.run_basic_ingest(basic->rule, event, batch, replies);
+  runner_.run_basic_ingest(basic->rule, event, chain, batch, replies);
 }
 
 // Refused the time before, and in the log nevertheless?

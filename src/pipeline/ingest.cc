@@ -51,12 +51,13 @@ broker::PublishHook::Verdict Ingest::on_publish(const broker::Publisher& publish
   event.correlation_data = properties.correlation_data;
   event.payload_is_utf8 = properties.payload_is_utf8;
   if (!properties.user_properties.empty()) event.user_properties = &properties.user_properties;
+  const Chain chain{properties.hops, properties.offspring_max};
   RuleRunner& runner = runners_.get();
   if (basic) {
     verdict.route_to_subscribers = false;
-    runner.run_basic_ingest(basic->rule, event, batch, verdict.replies);
+    verdict.deferred = runner.run_basic_ingest(basic->rule, event, chain, batch, verdict.replies);
   } else {
-    runner.run(event, batch, verdict.replies);
+    verdict.deferred = runner.run(event, chain, batch, verdict.replies);
   }
   return verdict;
 }

@@ -2,8 +2,6 @@
 
 #include <cstring>
 
-#include "pipeline/action_record.h"
-
 namespace fleetward::pipeline {
 namespace {
 
@@ -52,34 +50,57 @@ void RuleRunner::refresh() {
   snapshot_ = std::move(now);
 }
 
-void RuleRunner::run(rules::Event event, log::Batch& batch, std::vector<broker::MessagePtr>& replies) {
+size_t RuleRunner::run(rules::Event event, const Chain& chain, log::Batch& batch,
+                       std::vector<broker::MessagePtr>& replies) {
   refresh();
-  if (index_->empty()) return;
+  if (index_->empty()) return 0;
   matched_.clear();
   index_->match(event.topic, matched_);
-  if (matched_.empty()) return;
+  if (matched_.empty()) return 0;
   event.account = services_.account.account.str();
   event.entropy[0] = entropy_base_;
   event.entropy[1] = ++entropy_count_ * 0x9E3779B97F4A7C15ULL ^ static_cast<uint64_t>(event.now.ms);
   const rules::Message message(event);
-  Effects effects{batch, replies, event.now};
+  Effects effects{.batch = batch, .replies = replies, .now = event.now};
+  const size_t replies_before = replies.size();
   for (const rules::Rule* rule : matched_) run_rule(*rule, message, effects);
+  return finish(chain, replies_before, effects);
 }
 
-void RuleRunner::run_basic_ingest(std::string_view name, rules::Event event, log::Batch& batch,
-                                  std::vector<broker::MessagePtr>& replies) {
+size_t RuleRunner::run_basic_ingest(std::string_view name, rules::Event event, const Chain& chain,
+                                    log::Batch& batch, std::vector<broker::MessagePtr>& replies) {
   refresh();
   const rules::Rule* rule = index_->find_enabled(name);
   if (rule == nullptr) {
     metrics_.rule_not_found.Increment();
-    return;
+    return 0;
   }
   event.account = services_.account.account.str();
   event.entropy[0] = entropy_base_;
   event.entropy[1] = ++entropy_count_ * 0x9E3779B97F4A7C15ULL ^ static_cast<uint64_t>(event.now.ms);
   const rules::Message message(event);
-  Effects effects{batch, replies, event.now};
+  Effects effects{.batch = batch, .replies = replies, .now = event.now};
+  const size_t replies_before = replies.size();
   run_rule(*rule, message, effects);
+  return finish(chain, replies_before, effects);
+}
+
+void RuleRunner::defer(const rules::Rule& rule, ActionRecord record, Effects& effects) {
+  record.rule = rule.name;
+  const bool may_fail_loudly = !record.is_error_action && rule.error_action;
+  effects.deferred_messages += record.tasks.size() + (may_fail_loudly ? 1 : 0);
+  effects.deferred.push_back(std::move(record));
+}
+
+size_t RuleRunner::finish(const Chain& chain, size_t replies_before, Effects& effects) {
+  if (effects.deferred.empty()) return 0;
+  const size_t messages = effects.replies.size() - replies_before + effects.deferred_messages;
+  const Chain made{chain.hops + 1, broker::offspring_share(chain.hops, chain.offspring_max, messages)};
+  for (ActionRecord& record : effects.deferred) {
+    record.made = made;
+    effects.batch.append(actions_partition(), encode_action_record(record), effects.now);
+  }
+  return effects.deferred_messages;
 }
 
 void RuleRunner::run_rule(const rules::Rule& rule, const rules::Message& message, Effects& effects) {
@@ -90,10 +111,9 @@ void RuleRunner::run_rule(const rules::Rule& rule, const rules::Message& message
   ActionRecord deferred;
   perform(rule, evaluation, false, effects, deferred);
   if (!deferred.tasks.empty()) {
-    deferred.rule = rule.name;
     deferred.failures = std::move(evaluation.failures);
     if (rule.error_action) deferred.event = StoredEvent::of(message.event());
-    effects.batch.append(actions_partition(), encode_action_record(deferred), effects.now);
+    defer(rule, std::move(deferred), effects);
   } else if (!evaluation.failures.empty()) {
     fire_error_action(rule, message, evaluation.failures, effects);
   }
@@ -164,6 +184,8 @@ Status RuleRunner::republish(const rules::Rule& rule, const std::string& role, r
   message->payload_is_utf8 = call.payload_is_utf8;
   message->user_properties = std::move(call.user_properties);
   message->expiry_seconds = call.expiry_seconds;
+  message->hops = effects.hops;
+  message->offspring_max = effects.offspring_max;
   effects.replies.push_back(std::move(message));
   return {};
 }
@@ -213,28 +235,35 @@ void RuleRunner::fire_error_action(const rules::Rule& rule, const rules::Message
   ActionRecord deferred;
   perform(rule, evaluation, true, effects, deferred);
   if (!deferred.tasks.empty()) {
-    deferred.rule = rule.name;
     deferred.is_error_action = true;
-    effects.batch.append(actions_partition(), encode_action_record(deferred), effects.now);
+    defer(rule, std::move(deferred), effects);
     return;
   }
   for (auto& failure : evaluation.failures) unresolved.push_back(std::move(failure));
   if (!unresolved.empty()) drop(rule.name, unresolved, effects.now);
 }
 
-void RuleRunner::run_error_action(std::string_view name, rules::Event event,
-                                  const std::vector<rules::ActionFailure>& failures, Timestamp now,
-                                  log::Batch& batch, std::vector<broker::MessagePtr>& replies) {
+void RuleRunner::run_error_action(const ActionRecord& run, Timestamp now, log::Batch& batch,
+                                  std::vector<broker::MessagePtr>& replies) {
   refresh();
-  const rules::Rule* rule = snapshot_->get(services_.rules.rules).find(name);
+  const rules::Rule* rule = snapshot_->get(services_.rules.rules).find(run.rule);
   if (rule == nullptr) {  // deleted meanwhile
-    drop(name, failures, now);
+    drop(run.rule, run.failures, now);
     return;
   }
+  rules::Event event = run.event.view();
   event.account = services_.account.account.str();
   const rules::Message message(event);
-  Effects effects{batch, replies, now};
-  fire_error_action(*rule, message, failures, effects);
+  Effects effects{.batch = batch,
+                  .replies = replies,
+                  .now = now,
+                  .hops = run.made.hops,
+                  .offspring_max = run.made.offspring_max};
+  fire_error_action(*rule, message, run.failures, effects);
+  for (ActionRecord& record : effects.deferred) {  // the error action's own: of the same hop
+    record.made = run.made;
+    batch.append(actions_partition(), encode_action_record(record), now);
+  }
 }
 
 void RuleRunner::drop(std::string_view rule, const std::vector<rules::ActionFailure>& failures,

@@ -15,14 +15,13 @@
 #include "delivery/stream.h"
 #include "identity/authorizer.h"
 #include "log/log.h"
+#include "pipeline/action_record.h"
 #include "pipeline/rule_metrics.h"
 #include "rules/evaluate.h"
 #include "rules/index.h"
 #include "state/store.h"
 
 namespace fleetward::pipeline {
-
-struct ActionRecord;
 
 // What rules need to act. The references outlive every runner.
 struct RuleServices {
@@ -52,15 +51,15 @@ class RuleRunner {
   RuleRunner& operator=(const RuleRunner&) = delete;
 
   // Every enabled rule whose FROM matches the event's topic. `account` and `entropy` of the event are filled
-  // in here.
-  void run(rules::Event event, log::Batch& batch, std::vector<broker::MessagePtr>& replies);
+  // in here; `chain` is the message's. Answers Verdict::deferred.
+  size_t run(rules::Event event, const Chain& chain, log::Batch& batch,
+             std::vector<broker::MessagePtr>& replies);
   // Basic Ingest: that rule only, whatever its FROM. An unknown or disabled rule loses the message, counted.
-  void run_basic_ingest(std::string_view rule, rules::Event event, log::Batch& batch,
-                        std::vector<broker::MessagePtr>& replies);
-  // For ActionStage: the rule's error action after its last failure, or the end of the message, counted.
-  // `event` is the original message with its own time; `now` is the time of what is appended.
-  void run_error_action(std::string_view rule, rules::Event event,
-                        const std::vector<rules::ActionFailure>& failures, Timestamp now, log::Batch& batch,
+  size_t run_basic_ingest(std::string_view rule, rules::Event event, const Chain& chain, log::Batch& batch,
+                          std::vector<broker::MessagePtr>& replies);
+  // For ActionStage: the error action of a finished run after its last failure, or the end of the message,
+  // counted. `now` is the time of what is appended.
+  void run_error_action(const ActionRecord& run, Timestamp now, log::Batch& batch,
                         std::vector<broker::MessagePtr>& replies);
   // The same question the actions ask: may `role` do `action` on `resource` for this rule?
   const Status& allowed(std::string_view rule, std::string_view role, std::string_view action,
@@ -75,6 +74,10 @@ class RuleRunner {
     log::Batch& batch;
     std::vector<broker::MessagePtr>& replies;
     Timestamp now;
+    std::vector<ActionRecord> deferred;  // for the log, once all that comes of the message is known
+    size_t deferred_messages = 0;        // that may come of them
+    uint32_t hops = 0;                   // of replies; 0: the broker knows
+    size_t offspring_max = 0;
   };
   // What is remembered of one resource under one role.
   struct Grant {
@@ -87,6 +90,9 @@ class RuleRunner {
   };
 
   void refresh();
+  void defer(const rules::Rule& rule, ActionRecord record, Effects& effects);
+  // Appends what was deferred; answers Verdict::deferred.
+  static size_t finish(const Chain& chain, size_t replies_before, Effects& effects);
   void run_rule(const rules::Rule& rule, const rules::Message& message, Effects& effects);
   // Firehose and republish happen here; s3 and sns join `deferred`. What goes wrong joins `failures`.
   void perform(const rules::Rule& rule, rules::Evaluation& evaluation, bool is_error_action, Effects& effects,

@@ -233,6 +233,40 @@ def test_sns_action(server, rule_name, device):
         receiver.shutdown()
 
 
+HOPS = 8  # broker::Options::republish_hops_max
+
+
+def cut_chains(server):
+    return server.metrics().get('fleetward_broker_refused_total{reason="republish_hops"}', 0)
+
+
+def test_a_loop_through_a_failing_s3_action_ends(server, rule_name, device):
+    role = lake.role(server, unique("s3"), "iot", ["s3:PutObject"])
+    before = cut_chains(server)
+    device.subscribe(rule_name)
+    create(server, rule_name, f"SELECT * FROM '{rule_name}'",
+           {"s3": {"roleArn": role, "bucketName": unique("none").lower().replace("_", "-"), "key": "k"}},
+           error=republish(server, rule_name, rule_name))
+    device.publish(rule_name, "{}")
+    wait_for(lambda: cut_chains(server) == before + 1, what="the chain to be cut")
+    seen = [device.receive() for _ in range(HOPS + 1)]  # the first and what the error action made of it
+    assert len(seen) == HOPS + 1 and device.messages.empty()
+
+
+def test_a_loop_through_a_notification_topic_ends(server, rule_name, device):
+    sns = server.boto("sns")
+    topic = sns.create_topic(Name=rule_name)["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="mqtt", Endpoint=rule_name)
+    role = lake.role(server, unique("sns"), "iot", ["sns:Publish"])
+    before = cut_chains(server)
+    device.subscribe(rule_name)
+    create(server, rule_name, f"SELECT topic() AS again FROM '{rule_name}'",
+           {"sns": {"roleArn": role, "targetArn": topic}})
+    device.publish(rule_name, "{}")
+    wait_for(lambda: cut_chains(server) == before + 1, what="the chain to be cut")
+    assert len([device.receive() for _ in range(HOPS + 1)]) == HOPS + 1 and device.messages.empty()
+
+
 @pytest.mark.timeout(300)
 def test_s3_actions_survive_kill_9(new_server):
     """What was acknowledged is in the bucket under its own key, whenever the server died."""

@@ -50,9 +50,9 @@ class StageTest : public testing::Test {
     options.deliveries_per_subscription_max = 5;
     stage = std::make_unique<Stage>(
         options, log, store, tables, *authorizer, signer(), std::move(made),
-        [this](std::string topic, std::string payload, std::function<void(Status)> done) {
-          mqtt.emplace_back(std::move(topic), std::move(payload));
-          done({});
+        [this](MqttMessage message, std::function<void(Status)> done) {
+          mqtt.push_back(std::move(message));
+          done(mqtt_answer);
         },
         clock, random, logger, metrics);
     EXPECT_TRUE(stage->load());
@@ -101,7 +101,8 @@ class StageTest : public testing::Test {
   Metrics metrics;
   FakeSender* sender = nullptr;
   std::unique_ptr<Stage> stage;
-  std::vector<std::pair<std::string, std::string>> mqtt;
+  std::vector<MqttMessage> mqtt;
+  Status mqtt_answer;
 };
 
 TEST_F(StageTest, OneNotificationToEverySubscriber) {
@@ -120,7 +121,7 @@ TEST_F(StageTest, OneNotificationToEverySubscriber) {
             "https://fleet:8443/?Action=Unsubscribe&SubscriptionArn=" + kTopic + ":a");
   EXPECT_EQ(sender->open[1].second.body, "hello");
   ASSERT_EQ(mqtt.size(), 1u);
-  EXPECT_EQ(mqtt[0].first, "alerts/c");
+  EXPECT_EQ(mqtt[0].topic, "alerts/c");
   EXPECT_EQ(stored(), 2u);
   sender->answer(0, 200);
   sender->answer(0, 204);
@@ -173,6 +174,45 @@ TEST_F(StageTest, APermanentRefusalIsFinal) {
   stage->run_once();
   EXPECT_EQ(stored(), 0u);
   EXPECT_EQ(dropped("refused"), 1);
+}
+
+// A rule publishes on the topic; the topic's message may be what the rule selects.
+TEST_F(StageTest, MqttMessagesSayHowManyRulesMadeThem) {
+  subscribe("a", "mqtt", "loop/a");
+  subscribe("b", "mqtt", "loop/b");
+  subscribe("c", "http", "http://c/");
+  ASSERT_TRUE(stage->publish({{.topic_arn = kTopic, .message = "x", .hops = 3, .offspring_max = 9}}));
+  ASSERT_TRUE(stage->publish({{.topic_arn = kTopic, .message = "y", .hops = 1, .offspring_max = 1}}));
+  ASSERT_TRUE(stage->publish({{.topic_arn = kTopic, .message = "z", .hops = 2, .offspring_max = 1}}));
+  publish("of the API");
+  for (int i = 0; i < 4; ++i) stage->run_once();
+  ASSERT_EQ(mqtt.size(), 8u);
+  std::map<std::string, std::pair<uint32_t, size_t>> seen;
+  for (const MqttMessage& m : mqtt) {
+    for (const char* text : {"x", "y", "z", "of the API"}) {
+      if (m.payload.find(std::string("\"Message\":\"") + text + "\"") != std::string::npos)
+        seen[text] = {m.hops, m.offspring_max};
+    }
+  }
+  EXPECT_EQ(seen["x"], std::make_pair(3U, size_t{4}));
+  EXPECT_EQ(seen["y"], std::make_pair(1U, size_t{1})) << "the first hop always passes";
+  EXPECT_EQ(seen["z"], std::make_pair(2U, size_t{0}));
+  EXPECT_EQ(seen["of the API"], std::make_pair(0U, size_t{0}));
+}
+
+TEST_F(StageTest, WhatTheBrokerRefusesForGoodIsNotTriedAgain) {
+  subscribe("a", "mqtt", "loop");
+  mqtt_answer = fail(ErrorCode::kLimitExceeded, "rules feed each other");
+  publish("x");
+  stage->run_once();
+  stage->run_once();
+  EXPECT_EQ(dropped("refused"), 1);
+  mqtt_answer = fail(ErrorCode::kUnavailable, "busy");
+  publish("y");
+  stage->run_once();
+  stage->run_once();
+  EXPECT_EQ(dropped("refused"), 1);
+  EXPECT_EQ(stored(), 1u);
 }
 
 TEST_F(StageTest, ARestartGoesOnWhereItWas) {

@@ -1,4 +1,5 @@
 // The broker over loopback: delivery, sessions, retained messages, wills, limits, durability.
+#include <future>
 #include <thread>
 
 #include "test/unit/broker/harness.h"
@@ -304,6 +305,29 @@ TEST(Broker, what_the_hook_wrote_is_durable_before_the_puback_and_replies_follow
   eventually([&] { return h.metric("fleetward_broker_refused_total{reason=\"republish_hops\"}") == 1; },
              "the loop is cut");
   EXPECT_EQ(h.hook.seen("loop").size(), Options{}.republish_hops_max + 1);
+}
+
+// What a rule made by way of the log is counted as if it were a reply.
+TEST(Broker, a_chain_through_the_log_ends_where_a_chain_of_replies_does) {
+  Harness h;
+  const std::string at = h.listen_plain();
+  const auto publish = [&](uint32_t hops, size_t offspring_max) {
+    auto message = std::make_shared<Message>();
+    message->topic = "loop";
+    message->hops = hops;
+    message->offspring_max = offspring_max;
+    std::promise<Status> answer;
+    h.broker->publisher().publish(std::move(message), [&](Status s) { answer.set_value(std::move(s)); });
+    return answer.get_future().get();
+  };
+  const uint32_t most = static_cast<uint32_t>(Options{}.republish_hops_max);
+  EXPECT_EQ(publish(most + 1, 100).error().code, ErrorCode::kLimitExceeded);
+  EXPECT_EQ(publish(1, 0).error().code, ErrorCode::kLimitExceeded);
+  EXPECT_TRUE(h.hook.seen("loop").empty());
+  EXPECT_TRUE(publish(most - 1, 100));
+  eventually([&] { return h.metric("fleetward_broker_refused_total{reason=\"republish_hops\"}") == 3; },
+             "two were refused, one was followed to the end of its chain");
+  EXPECT_EQ(h.hook.seen("loop").size(), 2U);
 }
 
 // Ten replies to every reply would be 10^8 messages within the hops.

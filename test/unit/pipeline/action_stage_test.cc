@@ -95,7 +95,11 @@ class FakeTargets final : public ActionTargets {
     return note("put " + std::string(bucket) + "/" + std::string(key) + " " + std::string(body) +
                 std::string(acl));
   }
-  Status publish_sns(std::string_view topic, std::string_view body, bool json) override {
+  Status publish_sns(std::string_view topic, std::string_view body, bool json, const Chain& made) override {
+    {
+      const std::lock_guard lock(mutex);
+      sns_made.push_back(made);
+    }
     return note("sns " + std::string(topic) + " " + std::string(body) + (json ? " json" : ""));
   }
   Status note(std::string call) {
@@ -115,6 +119,7 @@ class FakeTargets final : public ActionTargets {
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<std::string> calls;
+  std::vector<Chain> sns_made;
   std::deque<Status> answers;  // of put_object, in order; then success
 };
 
@@ -145,7 +150,7 @@ class ActionStageTest : public RuleFixture {
   void publish(std::string_view payload) {
     log::Batch batch;
     std::vector<broker::MessagePtr> replies;
-    RuleRunner(services()).run(event("a", payload), batch, replies);
+    RuleRunner(services()).run(event("a", payload), chain_, batch, replies);
     ASSERT_TRUE(log_.write(std::move(batch)));
   }
   std::unique_ptr<ActionStage> start() {
@@ -160,6 +165,7 @@ class ActionStageTest : public RuleFixture {
 
   log::MemoryLog log_;
   FakeTargets targets_;
+  Chain chain_ = kFirst;
   FakePublisher publisher_;
   SystemClock clock_;
   SteadyClock steady_;
@@ -207,6 +213,21 @@ TEST_F(ActionStageTest, TriesAgainThenFiresTheErrorAction) {
   EXPECT_EQ(actions("s3", "failure"), 1);
   EXPECT_EQ(actions("s3", "retry"), 2);
   EXPECT_EQ(actions("sns", "success"), 1);
+}
+
+TEST_F(ActionStageTest, WhatItPublishesKeepsItsPlaceInTheChain) {
+  targets_.answers = {fail(kGone)};
+  chain_ = {4, 90};
+  publish("x");
+  const auto stage = start();
+  publisher_.wait_for(1);
+  // Two tasks and the error action share.
+  EXPECT_EQ(publisher_.messages[0]->hops, 5U);
+  EXPECT_EQ(publisher_.messages[0]->offspring_max, 30U);
+  targets_.wait_for(2);
+  const std::lock_guard lock(targets_.mutex);
+  EXPECT_EQ(targets_.sns_made.at(0).hops, 5U);
+  EXPECT_EQ(targets_.sns_made.at(0).offspring_max, 30U);
 }
 
 TEST_F(ActionStageTest, AsksTheRole) {

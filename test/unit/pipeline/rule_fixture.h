@@ -10,6 +10,7 @@
 #include "core/time.h"
 #include "identity/authorizer.h"
 #include "log/memory_log.h"
+#include "pipeline/action_record.h"
 #include "pipeline/rule_runner.h"
 
 namespace fleetward::pipeline {
@@ -83,6 +84,9 @@ class RuleFixture : public testing::Test {
     }
     return text;
   }
+
+  // Of what a client publishes.
+  static constexpr Chain kFirst{0, broker::kRepublishMessagesMax};
 
   static rules::Event event(std::string_view topic, std::string_view payload) {
     rules::Event out;

@@ -16,7 +16,7 @@ class RuleRunnerTest : public RuleFixture {
     batch_ = {};
     replies_.clear();
     if (!runner_) runner_ = std::make_unique<RuleRunner>(services());
-    runner_->run(event(topic, payload), batch_, replies_);
+    deferred_ = runner_->run(event(topic, payload), chain_, batch_, replies_);
   }
   json::object failure_document() {
     EXPECT_EQ(batch_.appends.size(), 1U);
@@ -28,6 +28,8 @@ class RuleRunnerTest : public RuleFixture {
   }
 
   std::unique_ptr<RuleRunner> runner_;
+  Chain chain_ = kFirst;
+  size_t deferred_ = 0;
   log::Batch batch_;
   std::vector<broker::MessagePtr> replies_;
 };
@@ -137,8 +139,29 @@ TEST_F(RuleRunnerTest, LeavesObjectsAndNotificationsToTheStage) {
   EXPECT_EQ(record->event.payload, R"({"x":1})");
 }
 
+TEST_F(RuleRunnerTest, WhatGoesThroughTheLogKeepsItsPlaceInTheChain) {
+  put_rule("r", "SELECT * FROM 'a'",
+           R"([{"s3":{$R,"bucketName":"b","key":"k"}},{"republish":{$R,"topic":"x"}}])", kErrors);
+  put_rule("s", "SELECT * FROM 'a'", R"([{"sns":{$R,"targetArn":"arn:aws:sns:eu-west-1:123456789012:t"}}])");
+  const auto made = [&](Chain chain) {
+    chain_ = chain;
+    run("a", "x");
+    EXPECT_EQ(deferred_, 3U) << "a task and the error action of one rule, a task of the other";
+    EXPECT_EQ(replies_.size(), 1U);
+    const auto record = decode_action_record(batch_.appends.at(1).value);
+    EXPECT_TRUE(record);
+    return record->made;
+  };
+  EXPECT_EQ(made(kFirst).hops, 1U);
+  EXPECT_EQ(made({3, 40}).hops, 4U);
+  EXPECT_EQ(made({3, 40}).offspring_max, 10U);
+  EXPECT_EQ(made({3, 3}).offspring_max, 0U);
+  EXPECT_EQ(made({0, 3}).offspring_max, 1U) << "the first hop always passes";
+}
+
 TEST_F(RuleRunnerTest, ActionRecordsSurviveTheLog) {
   ActionRecord record;
+  record.made = {5, 77};
   record.rule = "r";
   record.is_error_action = true;
   ActionTask task;
