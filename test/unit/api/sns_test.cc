@@ -33,8 +33,8 @@ class SnsTest : public testing::Test {
     stage = std::make_unique<alerts::Stage>(
         alerts::StageOptions{.account = account, .public_url = [] { return "http://h"; }}, log, store, tables,
         *authorizer, signer(), std::move(made),
-        [this](std::string topic, std::string, std::function<void(Status)> done) {
-          mqtt_topics.push_back(std::move(topic));
+        [this](alerts::MqttMessage message, std::function<void(Status)> done) {
+          mqtt_topics.push_back(std::move(message.topic));
           done({});
         },
         clock, random, logger, metrics);
