@@ -80,21 +80,46 @@ class PublishHook {
                              const Message& properties, Timestamp now, log::Batch& batch) = 0;
 };
 
-// Cloud-side observations of one thing or client since the last delta: plain counters on its connection,
-// handed over once each observation interval and at disconnect, as AWS's cloud-side metrics.
-struct Observation {
-  std::string thing;  // thing name, or the client id of an unregistered device
-  bool registered = false;
-  Timestamp from, to;
+// Topics whose messages are counted apart, because a dimension of Detect names them. Immutable.
+struct CountedTopics {
+  struct Dimension {
+    std::string name;
+    std::vector<std::string> filters;  // topic filters; ${iot:ClientId} stands for the id of the client
+    bool in = false;                   // somebody asks for the messages that a filter matches
+    bool not_in = false;               // somebody asks for the others
+  };
+  static constexpr size_t kDimensionsMax = 16;
+  std::vector<Dimension> dimensions;  // at most kDimensionsMax, each with `in` or `not_in`
+};
+using CountedTopicsPtr = std::shared_ptr<const CountedTopics>;
+
+// What is counted of messages.
+struct MessageCounters {
   uint64_t messages_sent = 0;      // PUBLISH from the device, Basic Ingest and reserved topics included
   uint64_t messages_received = 0;  // PUBLISH delivered to the device
   uint64_t message_bytes_total = 0, message_bytes_min = 0, message_bytes_max = 0;  // of payloads sent
   uint64_t authorization_failures = 0;
+};
+
+// Of one dimension: of the messages that a filter matches, or of the others and what has no topic.
+struct DimensionCounters : MessageCounters {
+  std::string dimension;
+  bool in = true;
+  std::vector<std::string> source_addresses;  // of what was counted; as Observation's
+};
+
+// Cloud-side observations of one thing or client since the last delta: plain counters on its connection,
+// handed over once each observation interval and at disconnect, as AWS's cloud-side metrics.
+struct Observation : MessageCounters {
+  std::string thing;  // thing name, or the client id of an unregistered device
+  bool registered = false;
+  Timestamp from, to;
   uint64_t connection_attempts = 0;
   uint64_t disconnects = 0;
   bool connected = false;                     // at `to`
   Timestamp disconnected_since;               // 0 while connected
   std::vector<std::string> source_addresses;  // distinct, at most kSourceAddressesMax
+  std::vector<DimensionCounters> dimensions;  // those that counted something
   static constexpr size_t kSourceAddressesMax = 16;
 };
 

@@ -13,6 +13,8 @@ uint64_t hash_of(std::string_view text, uint64_t seed) {
 
 // A metric while the plan is put together.
 struct Draft {
+  std::string metric;
+  uint64_t dimension = 0;
   const MetricInfo* builtin = nullptr;
   ValueKind kind = ValueKind::kCount;
   std::vector<uint32_t> destinations;
@@ -27,22 +29,24 @@ class PlanBuilder {
   void add(const SecurityProfilePtr& profile) {
     const int destination = profile->export_config ? destination_of(*profile) : -1;
     for (const BehaviorPtr& behavior : profile->behaviors) {
-      Draft* draft = want(behavior->metric, behavior->export_metric ? destination : -1);
+      Draft* draft = want(behavior->metric, behavior->dimension, behavior->export_metric ? destination : -1);
       if (draft == nullptr || !behavior->criteria || draft->kind != behavior->kind) continue;
       const uint64_t key = hash_of(profile->name, hash_of(behavior->name, behavior->fingerprint));
       draft->behaviors.push_back({profile, behavior, key, -1});
     }
-    for (const std::string& metric : profile->retain) want(metric, -1);
+    for (const std::string& metric : profile->retain) want(metric, {}, -1);
     for (const MetricToRetain& metric : profile->retain_v2) {
-      want(metric.metric, metric.export_metric ? destination : -1);
+      want(metric.metric, metric.dimension, metric.export_metric ? destination : -1);
     }
   }
 
   PlanPtr finish() {
-    for (auto& [name, draft] : drafts_) {
+    for (auto& [series, draft] : drafts_) {
       PlanMetric metric;
       metric.builtin = draft.builtin;
-      metric.name = name;
+      metric.name = draft.metric;
+      metric.dimension = draft.dimension;
+      metric.series = series;
       metric.kind = draft.kind;
       metric.destinations = std::move(draft.destinations);
       metric.behaviors_begin = static_cast<uint32_t>(plan_->behaviors.size());
@@ -50,13 +54,18 @@ class PlanBuilder {
       for (PlanBehavior& behavior : draft.behaviors) {
         const int seconds = behavior.behavior->criteria->duration_seconds();
         if (seconds > 0 && draft.builtin != nullptr && draft.builtin->accumulates) {
-          behavior.window = window_of(name, seconds, metric.windows_begin);
+          behavior.window = window_of(series, seconds, metric.windows_begin);
         }
         plan_->behaviors.push_back(std::move(behavior));
       }
       metric.behaviors_end = static_cast<uint32_t>(plan_->behaviors.size());
       metric.windows_end = static_cast<uint32_t>(plan_->windows.size());
       const bool cloud = draft.builtin != nullptr && draft.builtin->cloud_side;
+      auto& dimensions = plan_->dimensions;
+      if (metric.dimension != 0 &&
+          std::find(dimensions.begin(), dimensions.end(), metric.dimension) == dimensions.end()) {
+        dimensions.push_back(metric.dimension);
+      }
       (cloud ? plan_->cloud : plan_->device).push_back(std::move(metric));
     }
     return plan_;
@@ -64,10 +73,13 @@ class PlanBuilder {
 
  private:
   // nullptr: the metric does not exist (any more).
-  Draft* want(const std::string& metric, int destination) {
-    auto it = drafts_.find(metric);
+  Draft* want(const std::string& metric, const MetricDimension& dimension, int destination) {
+    std::string series = series_name(metric, dimension);
+    auto it = drafts_.find(series);
     if (it == drafts_.end()) {
       Draft draft;
+      draft.metric = metric;
+      draft.dimension = dimension.key();
       draft.builtin = find_builtin(metric);
       if (draft.builtin != nullptr) {
         draft.kind = draft.builtin->kind;
@@ -77,7 +89,7 @@ class PlanBuilder {
       } else {
         return nullptr;
       }
-      it = drafts_.emplace(metric, std::move(draft)).first;
+      it = drafts_.emplace(std::move(series), std::move(draft)).first;
     }
     auto& wanted = it->second.destinations;
     const auto index = static_cast<uint32_t>(destination);
@@ -101,14 +113,14 @@ class PlanBuilder {
     return static_cast<int>(all.size()) - 1;
   }
 
-  int32_t window_of(std::string_view metric, int seconds, uint32_t from) {
+  int32_t window_of(std::string_view series, int seconds, uint32_t from) {
     const int64_t length_ms = std::max<int64_t>(seconds * options_.duration_second_ms, 1);
     const int64_t tick_ms = options_.tick.count();
     const int64_t buckets = std::clamp<int64_t>(length_ms / tick_ms, 1, PlanWindow::kBucketsMax);
     PlanWindow window;
     window.width_ms = (length_ms + buckets - 1) / buckets;
     window.buckets = static_cast<uint32_t>(buckets);
-    window.key = hash_of(metric, static_cast<uint64_t>(window.width_ms * 16 + buckets));
+    window.key = hash_of(series, static_cast<uint64_t>(window.width_ms * 16 + buckets));
     for (uint32_t i = from; i < plan_->windows.size(); ++i) {
       if (plan_->windows[i].key == window.key) return static_cast<int32_t>(i);
     }
@@ -121,7 +133,7 @@ class PlanBuilder {
   const Profiles& profiles_;
   const EngineOptions& options_;
   std::shared_ptr<Plan> plan_;
-  std::map<std::string, Draft> drafts_;
+  std::map<std::string, Draft> drafts_;  // by series
 };
 
 }  // namespace

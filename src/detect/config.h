@@ -70,10 +70,12 @@ struct PlanBehavior {
   int32_t window = -1;  // index of Plan::windows; -1: judged by the value of the data point alone
 };
 
-// One metric that somebody wants of a thing.
+// One metric that somebody wants of a thing, with or without a dimension.
 struct PlanMetric {
   const MetricInfo* builtin = nullptr;  // nullptr: custom
   std::string name;
+  uint64_t dimension = 0;  // MetricDimension::key(); 0: all messages count
+  std::string series;      // series_name(): what its values are kept and exported as
   ValueKind kind = ValueKind::kCount;
   std::vector<uint32_t> destinations;  // indexes of Plan::destinations
   uint32_t behaviors_begin = 0, behaviors_end = 0;
@@ -84,7 +86,7 @@ struct PlanMetric {
 // window of any length is at most kBucketsMax cells; its edge moves in steps of one bucket.
 struct PlanWindow {
   static constexpr int64_t kBucketsMax = 12;
-  uint64_t key = 0;  // of (metric, width, buckets)
+  uint64_t key = 0;  // of (series, width, buckets)
   int64_t width_ms = 0;
   uint32_t buckets = 0;
   uint32_t offset =
@@ -98,6 +100,7 @@ struct Plan {
   std::vector<PlanBehavior> behaviors;
   std::vector<PlanWindow> windows;
   std::vector<ExportDestination> destinations;
+  std::vector<uint64_t> dimensions;  // those of `cloud`, each once
   uint32_t cells = 0;
 
   bool empty() const { return device.empty() && cloud.empty(); }

@@ -142,26 +142,29 @@ Status Criteria::parse_value(const json::object& document, ValueKind kind) {
 
 Status Criteria::parse_list(const json::array& list, ValueKind kind) {
   std::vector<std::string> texts;
-  for (const json::value& element : list) {
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string path = "value." + std::string(to_string(kind)) + "." + std::to_string(i + 1);
     if (kind == ValueKind::kPorts || kind == ValueKind::kNumbers) {
-      const auto number = number_in(element);
-      if (!number || !std::isfinite(*number)) return invalid("a value of the list is not a number");
-      numbers_.push_back(*number);
+      const auto number = number_in(list[i]);
+      if (!number || !std::isfinite(*number)) return invalid(path + " must be a number");
+      if (kind == ValueKind::kNumbers) {
+        numbers_.push_back(*number);
+        continue;
+      }
+      if (*number < 0 || *number > 65535 || *number != std::floor(*number)) {
+        return invalid(path + " must be a whole number from 0 to 65535");
+      }
+      ports_.push_back(static_cast<uint16_t>(*number));
       continue;
     }
-    if (!element.is_string()) return invalid("a value of the list is not a string");
-    texts.emplace_back(std::string_view(element.get_string()));
+    if (!list[i].is_string()) return invalid(path + " must be a string");
+    texts.emplace_back(std::string_view(list[i].get_string()));
+    if (kind == ValueKind::kCidrs && !CidrSet::parse({texts.back()})) {
+      return invalid(path + " is not an address or a CIDR: " + texts.back());
+    }
   }
   std::sort(numbers_.begin(), numbers_.end());
-  if (kind == ValueKind::kPorts) {
-    for (const double number : numbers_) {
-      if (number < 0 || number > 65535 || number != std::floor(number)) {
-        return invalid("a port must be a whole number from 0 to 65535");
-      }
-      ports_.push_back(static_cast<uint16_t>(number));
-    }
-    numbers_.clear();
-  }
+  std::sort(ports_.begin(), ports_.end());
   if (kind == ValueKind::kStrings) {
     strings_ = std::move(texts);
     std::sort(strings_.begin(), strings_.end());

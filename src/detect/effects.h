@@ -34,7 +34,7 @@ struct ViolationUpdate {
   Value value;
 };
 
-// Values of one thing at one time, ready to keep: ([counted string metric][value])*, see encode_value.
+// Values of one thing at one time, ready to keep: ([counted string series][value])*, see encode_value.
 struct RetainedValues {
   std::string_view thing;
   Timestamp time;
@@ -44,7 +44,7 @@ struct RetainedValues {
 
 struct ExportPoint {
   const ExportDestination* destination = nullptr;
-  std::string_view metric, thing;
+  std::string_view series, thing;  // series_name()
   ExportClass combine = ExportClass::kAsIs;
   uint32_t version = 1;  // of several values of one (thing, metric, timestamp) the highest stands
   Timestamp time;

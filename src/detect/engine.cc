@@ -225,7 +225,7 @@ void Engine::Impl::end_keep(Step& step) {
 
 void Engine::Impl::keep(const Thing&, const PlanMetric& metric, const ValueView& value, Step& step) {
   ++counters.data_points;
-  bytes::put_string(step.effects.retained_bytes, metric.name);
+  bytes::put_string(step.effects.retained_bytes, metric.series);
   encode_value(value, step.effects.retained_bytes);
 }
 
@@ -236,8 +236,8 @@ void Engine::Impl::export_value(const Thing& thing, const PlanMetric& metric, co
   encode_value(value, step.effects.export_bytes);
   const size_t end = step.effects.export_bytes.size();
   for (const uint32_t destination : metric.destinations) {
-    step.effects.exports.push_back({&thing.plan->destinations[destination], metric.name, thing.name, combine,
-                                    version, step.time, begin, end});
+    step.effects.exports.push_back({&thing.plan->destinations[destination], metric.series, thing.name,
+                                    combine, version, step.time, begin, end});
   }
 }
 

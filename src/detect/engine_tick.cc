@@ -11,14 +11,15 @@ ValueView count_view(uint64_t count) {
   return view;
 }
 
-uint64_t counter_of(const internal::CloudState& cloud, Builtin metric) {
-  switch (metric) {
+uint64_t counter_of(const internal::CloudState& cloud, const PlanMetric& metric) {
+  const internal::CloudCounters& counters = cloud.of(metric.dimension);
+  switch (metric.builtin->id) {
     case Builtin::kNumMessagesSent:
-      return cloud.sent;
+      return counters.messages_sent;
     case Builtin::kNumMessagesReceived:
-      return cloud.received;
+      return counters.messages_received;
     case Builtin::kNumAuthorizationFailures:
-      return cloud.authorization_failures;
+      return counters.authorization_failures;
     case Builtin::kNumConnectionAttempts:
       return cloud.connection_attempts;
     default:
@@ -26,19 +27,28 @@ uint64_t counter_of(const internal::CloudState& cloud, Builtin metric) {
   }
 }
 
-void add_addresses(internal::CloudState& cloud, const std::vector<IpAddress>& addresses) {
-  for (const IpAddress& address : addresses) {
-    const auto& known = cloud.addresses;
-    if (known.size() >= internal::CloudState::kAddressesMax) return;
-    if (std::find(known.begin(), known.end(), address) == known.end()) cloud.addresses.push_back(address);
+// What was counted for dimensions that the thing's profiles do not use is dropped.
+void add_dimensions(internal::CloudState& cloud, const std::vector<uint64_t>& used,
+                    const std::vector<DimensionCounters>& seen) {
+  if (used.empty()) return;
+  for (const DimensionCounters& counters : seen) {
+    const uint64_t key = counters.dimension.key();
+    if (std::find(used.begin(), used.end(), key) == used.end()) continue;
+    auto& known = cloud.dimensions;
+    auto it = std::find_if(known.begin(), known.end(), [&](const auto& k) { return k.dimension == key; });
+    if (it == known.end()) {
+      it = known.emplace(known.end());
+      it->dimension = key;
+    }
+    it->add(counters, counters.addresses);
   }
 }
 
 void start_next_period(internal::CloudState& cloud) {
-  cloud.sent = cloud.received = cloud.authorization_failures = cloud.connection_attempts = 0;
-  cloud.disconnects = cloud.bytes_total = cloud.bytes_min = cloud.bytes_max = 0;
+  cloud.all = {};
+  cloud.dimensions.clear();
+  cloud.connection_attempts = cloud.disconnects = 0;
   cloud.active = false;
-  cloud.addresses.clear();
 }
 
 bool is_less(Operator op) {
@@ -58,18 +68,10 @@ void Engine::Impl::apply_observation(const Event& event, Step& step) {
   if (!thing->cloud) thing->cloud = std::make_unique<CloudState>();
   CloudState& cloud = *thing->cloud;
   const Observation& seen = event.observation;
-  if (seen.messages_sent > 0) {
-    cloud.bytes_min =
-        cloud.sent == 0 ? seen.message_bytes_min : std::min(cloud.bytes_min, seen.message_bytes_min);
-    cloud.bytes_max = std::max(cloud.bytes_max, seen.message_bytes_max);
-    cloud.bytes_total += seen.message_bytes_total;
-  }
-  cloud.sent += seen.messages_sent;
-  cloud.received += seen.messages_received;
-  cloud.authorization_failures += seen.authorization_failures;
+  cloud.all.add(seen, seen.addresses);
+  add_dimensions(cloud, thing->plan->dimensions, seen.dimensions);
   cloud.connection_attempts += seen.connection_attempts;
   cloud.disconnects += seen.disconnects;
-  add_addresses(cloud, seen.addresses);
   cloud.active = true;
   cloud.last_active_ms = step.time.ms;
   const bool changed = seen.connected != cloud.connected || seen.disconnects > 0;
@@ -189,7 +191,7 @@ void Engine::Impl::tick_cloud(Thing& thing, Step& step) {
 // active in the window.
 void Engine::Impl::tick_counter(Thing& thing, const PlanMetric& metric, Step& step) {
   const CloudState& cloud = *thing.cloud;
-  const uint64_t count = counter_of(cloud, metric.builtin->id);
+  const uint64_t count = counter_of(cloud, metric);
   const bool point = cloud.active || cloud.connected;
   if (metric.windows_begin != metric.windows_end) {
     add_to_windows(thing, metric, count, step.time.ms - 1);  // the period ends at the tick, exclusively
@@ -214,24 +216,26 @@ void Engine::Impl::tick_counter(Thing& thing, const PlanMetric& metric, Step& st
 // A static threshold looks at each message: the extreme that could break it speaks for all of the period. The
 // value that is kept is the largest message's size.
 void Engine::Impl::tick_message_size(Thing& thing, const PlanMetric& metric, Step& step) {
-  const CloudState& cloud = *thing.cloud;
-  if (cloud.sent == 0) return;
-  keep(thing, metric, count_view(cloud.bytes_max), step);
-  export_value(thing, metric, count_view(cloud.bytes_min), ExportClass::kSizeMin, 1, step);
-  export_value(thing, metric, count_view(cloud.bytes_max), ExportClass::kSizeMax, 1, step);
-  export_value(thing, metric, count_view(cloud.bytes_total), ExportClass::kSizeTotal, 1, step);
+  const internal::CloudCounters& seen = thing.cloud->of(metric.dimension);
+  if (seen.messages_sent == 0) return;
+  keep(thing, metric, count_view(seen.message_bytes_max), step);
+  export_value(thing, metric, count_view(seen.message_bytes_min), ExportClass::kSizeMin, 1, step);
+  export_value(thing, metric, count_view(seen.message_bytes_max), ExportClass::kSizeMax, 1, step);
+  export_value(thing, metric, count_view(seen.message_bytes_total), ExportClass::kSizeTotal, 1, step);
   for (uint32_t b = metric.behaviors_begin; b < metric.behaviors_end; ++b) {
     const Criteria& criteria = *thing.plan->behaviors[b].behavior->criteria;
-    const ValueView value = count_view(is_less(criteria.op()) ? cloud.bytes_max : cloud.bytes_min);
+    const ValueView value =
+        count_view(is_less(criteria.op()) ? seen.message_bytes_max : seen.message_bytes_min);
     judge_one(thing, b, value, criteria.conforms(value), step);
   }
 }
 
 void Engine::Impl::tick_addresses(Thing& thing, const PlanMetric& metric, Step& step) {
-  if (thing.cloud->addresses.empty()) return;
+  const internal::CloudCounters& seen = thing.cloud->of(metric.dimension);
+  if (seen.addresses.empty()) return;
   ValueView value;
   value.kind = ValueKind::kCidrs;
-  value.addresses = thing.cloud->addresses;
+  value.addresses = seen.addresses;
   keep(thing, metric, value, step);
   export_value(thing, metric, value, ExportClass::kUnion, 1, step);
   judge(thing, metric, value, step);

@@ -5,7 +5,8 @@
 namespace fleetward::detect {
 namespace {
 
-constexpr uint8_t kEventVersion = 1;
+constexpr uint8_t kEventVersion = 2;
+constexpr uint8_t kFirstVersion = 1;  // observations without dimensions
 
 void head(Event::Kind kind, Timestamp time, std::string& out) {
   out.push_back(static_cast<char>(kEventVersion));
@@ -17,21 +18,49 @@ Timestamp time_in(bytes::Reader& in) {
   return {static_cast<int64_t>(in.varint())};
 }
 
-void read_observation(bytes::Reader& in, Observation& out) {
-  out.from = time_in(in);
+void put_messages(const MessageCounters& counters, std::string& out) {
+  for (const uint64_t value :
+       {counters.messages_sent, counters.messages_received, counters.message_bytes_total,
+        counters.message_bytes_min, counters.message_bytes_max, counters.authorization_failures}) {
+    bytes::put_varint(out, value);
+  }
+}
+
+void read_messages(bytes::Reader& in, MessageCounters& out) {
   out.messages_sent = in.varint();
   out.messages_received = in.varint();
   out.message_bytes_total = in.varint();
   out.message_bytes_min = in.varint();
   out.message_bytes_max = in.varint();
   out.authorization_failures = in.varint();
+}
+
+void put_addresses(const std::vector<IpAddress>& addresses, std::string& out) {
+  bytes::put_varint(out, addresses.size());
+  for (const IpAddress& address : addresses) {
+    out.append(reinterpret_cast<const char*>(address.bytes.data()), 16);
+  }
+}
+
+void read_addresses(bytes::Reader& in, std::vector<IpAddress>& out) {
+  out.resize(in.count(16));
+  for (IpAddress& address : out) std::memcpy(address.bytes.data(), in.take(16).data(), 16);
+}
+
+void read_observation(bytes::Reader& in, uint8_t version, Observation& out) {
+  out.from = time_in(in);
+  read_messages(in, out);
   out.connection_attempts = in.varint();
   out.disconnects = in.varint();
   out.connected = in.u8() != 0;
   out.disconnected_since = time_in(in);
-  out.addresses.resize(in.count(16));
-  for (IpAddress& address : out.addresses) {
-    std::memcpy(address.bytes.data(), in.take(16).data(), 16);
+  read_addresses(in, out.addresses);
+  out.dimensions.resize(version == kFirstVersion ? 0 : in.count(9));
+  for (DimensionCounters& counters : out.dimensions) {
+    counters.dimension.op = in.u8() == 0 ? DimensionOperator::kIn : DimensionOperator::kNotIn;
+    counters.dimension.name = in.string();
+    read_messages(in, counters);
+    read_addresses(in, counters.addresses);
   }
 }
 
@@ -47,16 +76,18 @@ void encode_observation_event(std::string_view thing, const Observation& o, std:
   head(Event::Kind::kObservation, o.to, out);
   bytes::put_string(out, thing);
   bytes::put_varint(out, static_cast<uint64_t>(o.from.ms));
-  for (const uint64_t value :
-       {o.messages_sent, o.messages_received, o.message_bytes_total, o.message_bytes_min, o.message_bytes_max,
-        o.authorization_failures, o.connection_attempts, o.disconnects}) {
-    bytes::put_varint(out, value);
-  }
+  put_messages(o, out);
+  bytes::put_varint(out, o.connection_attempts);
+  bytes::put_varint(out, o.disconnects);
   out.push_back(o.connected ? 1 : 0);
   bytes::put_varint(out, static_cast<uint64_t>(o.disconnected_since.ms));
-  bytes::put_varint(out, o.addresses.size());
-  for (const IpAddress& address : o.addresses) {
-    out.append(reinterpret_cast<const char*>(address.bytes.data()), 16);
+  put_addresses(o.addresses, out);
+  bytes::put_varint(out, o.dimensions.size());
+  for (const DimensionCounters& counters : o.dimensions) {
+    out.push_back(counters.dimension.op == DimensionOperator::kIn ? 0 : 1);
+    bytes::put_string(out, counters.dimension.name);
+    put_messages(counters, out);
+    put_addresses(counters.addresses, out);
   }
 }
 
@@ -74,7 +105,10 @@ std::string_view peek_thing(std::string_view bytes) {
 
 Status decode_event(std::string_view bytes, Event& out) {
   bytes::Reader in{bytes};
-  if (in.u8() != kEventVersion) return fail(ErrorCode::kCorrupt, "a stored event of an unknown version");
+  const uint8_t version = in.u8();
+  if (version < kFirstVersion || version > kEventVersion) {
+    return fail(ErrorCode::kCorrupt, "a stored event of an unknown version");
+  }
   const uint8_t kind = in.u8();
   out.kind = static_cast<Event::Kind>(kind);
   out.time = time_in(in);
@@ -88,7 +122,7 @@ Status decode_event(std::string_view bytes, Event& out) {
       return decode_report(in.rest, out.report);
     case Event::Kind::kObservation:
       out.thing = in.string();
-      read_observation(in, out.observation);
+      read_observation(in, version, out.observation);
       out.observation.to = out.time;
       break;
     default:

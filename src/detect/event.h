@@ -9,22 +9,34 @@
 #include "core/time.h"
 #include "detect/address.h"
 #include "detect/report.h"
+#include "detect/series.h"
 
 // What happens to things, and its binary form: the records of the log stream "events".
 namespace fleetward::detect {
 
-// What the broker saw of one thing (or of an unregistered device, by its client id) in a stretch of time.
-struct Observation {
-  Timestamp from, to;
+// What is counted of messages: of all, or of those that a dimension lets through.
+struct MessageCounters {
   uint64_t messages_sent = 0, messages_received = 0;
   // Of payloads sent; meaningful if messages_sent is not 0.
   uint64_t message_bytes_total = 0, message_bytes_min = 0, message_bytes_max = 0;
   uint64_t authorization_failures = 0;
+};
+
+// Counted apart for a dimension; only what is not all zero.
+struct DimensionCounters : MessageCounters {
+  MetricDimension dimension;
+  std::vector<IpAddress> addresses;  // that the counted messages came from or went to
+};
+
+// What the broker saw of one thing (or of an unregistered device, by its client id) in a stretch of time.
+struct Observation : MessageCounters {
+  Timestamp from, to;
   uint64_t connection_attempts = 0;
   uint64_t disconnects = 0;
   bool connected = false;        // at `to`
   Timestamp disconnected_since;  // 0 while connected or unknown
   std::vector<IpAddress> addresses;
+  std::vector<DimensionCounters> dimensions;
 };
 
 struct Event {

@@ -19,12 +19,24 @@ struct MetricRef {
   ValueKind kind = ValueKind::kCount;
 };
 
-Result<MetricRef> find_metric(std::string_view name, const CustomMetricLookup& custom) {
-  if (name.empty()) return invalid("metric is required");
+// "behaviors.3" and "criteria.value is required" are "behaviors.3.criteria.value is required"; a message
+// about the thing itself begins with a space.
+Error at(std::string path, Error error) {
+  error.message = path + (error.message.starts_with(' ') ? "" : ".") + error.message;
+  return error;
+}
+std::string element(std::string_view list, size_t index) {
+  return std::string(list) + "." + std::to_string(index + 1);
+}
+
+// The errors are about the member `metric`.
+Result<MetricRef> find_metric(std::string_view name, const AccountLookup& account) {
+  if (name.empty()) return invalid(" is required");
   if (const MetricInfo* info = find_builtin(name)) return MetricRef{info, info->kind};
-  if (name.starts_with("aws:")) return invalid("the metric " + std::string(name) + " does not exist");
-  if (const auto kind = custom(name)) return MetricRef{nullptr, *kind};
-  return invalid("the custom metric " + std::string(name) + " does not exist");
+  if (name.starts_with("aws:"))
+    return invalid(" names the metric " + std::string(name) + ", which does not exist");
+  if (const auto kind = account.custom_metric(name)) return MetricRef{nullptr, *kind};
+  return invalid(" names the custom metric " + std::string(name) + ", which does not exist");
 }
 
 Result<bool> boolean(const json::object& document, std::string_view name) {
@@ -34,9 +46,42 @@ Result<bool> boolean(const json::object& document, std::string_view name) {
   return value->get_bool();
 }
 
-Status refuse_dimension(const json::object& document) {
-  if (json::find(document, "metricDimension") == nullptr) return {};
-  return fail(ErrorCode::kUnimplemented, "metricDimension (dimensions) is not implemented in this release");
+// The member metricDimension of a behaviour or a metric to retain; absent is an empty one.
+Result<MetricDimension> dimension_of(const json::object& document, std::string_view metric,
+                                     const MetricInfo* builtin, const AccountLookup& account) {
+  MetricDimension out;
+  const json::value* value = json::find(document, "metricDimension");
+  if (value == nullptr || value->is_null()) return out;
+  if (!value->is_object()) return invalid("metricDimension must be an object");
+  const json::object& members = value->get_object();
+  for (const auto& [key, member] : members) {
+    if (key != "dimensionName" && key != "operator") {
+      return invalid("metricDimension has no member '" + std::string(key) + "'");
+    }
+    if (!member.is_string() && !member.is_null()) {
+      return invalid("metricDimension." + std::string(key) + " must be a string");
+    }
+  }
+  if (builtin == nullptr || !builtin->dimension_allowed) {
+    return invalid("metricDimension cannot be used with the metric " + std::string(metric));
+  }
+  out.name = json::string_or(members, "dimensionName");
+  if (!is_resource_name(out.name)) {
+    return invalid("metricDimension.dimensionName must be 1 to 128 of [a-zA-Z0-9:_-]");
+  }
+  const std::string_view op_text = json::string_or(members, "operator", "IN");
+  const auto op = parse_dimension_operator(op_text);
+  if (!op) return invalid("metricDimension.operator must be IN or NOT_IN");
+  out.op = *op;
+  if (!account.dimension(out.name)) {
+    return invalid("metricDimension.dimensionName names the dimension " + out.name +
+                   ", which does not exist");
+  }
+  return out;
+}
+
+json::object dimension_json(const MetricDimension& dimension) {
+  return {{"dimensionName", dimension.name}, {"operator", to_string(dimension.op)}};
 }
 
 // Copies the members of `document` that are named, in that order.
@@ -72,37 +117,34 @@ bool is_resource_name(std::string_view text) {
   });
 }
 
-Result<Behavior> Behavior::parse(const json::value& value, const CustomMetricLookup& custom) {
-  if (!value.is_object()) return invalid("a behavior must be an object");
+Result<Behavior> Behavior::parse(const json::value& value, const AccountLookup& account) {
+  if (!value.is_object()) return invalid(" must be an object");
   const json::object& document = value.get_object();
   Behavior out;
   out.name = json::string_or(document, "name");
-  if (!is_resource_name(out.name)) {
-    return invalid("the name of a behavior must be 1 to 128 of [a-zA-Z0-9:_-]");
-  }
-  const auto named = [&](Error error) {
-    error.message = "behavior " + out.name + ": " + error.message;
-    return fail(std::move(error));
-  };
+  if (!is_resource_name(out.name)) return invalid("name must be 1 to 128 of [a-zA-Z0-9:_-]");
   out.metric = json::string_or(document, "metric");
-  auto metric = find_metric(out.metric, custom);
-  if (!metric) return named(metric.error());
+  auto metric = find_metric(out.metric, account);
+  if (!metric) return fail(at("metric", metric.error()));
   out.builtin = metric->builtin;
   out.kind = metric->kind;
-  if (auto ok = refuse_dimension(document); !ok) return named(ok.error());
+  auto dimension = dimension_of(document, out.metric, out.builtin, account);
+  if (!dimension) return fail(dimension.error());
+  out.dimension = std::move(*dimension);
   auto suppress = boolean(document, "suppressAlerts");
   auto exported = boolean(document, "exportMetric");
-  if (!suppress) return named(suppress.error());
-  if (!exported) return named(exported.error());
+  if (!suppress) return fail(suppress.error());
+  if (!exported) return fail(exported.error());
   out.suppress_alerts = *suppress;
   out.export_metric = *exported;
-  out.document = known_members(document, {"name", "metric", "criteria", "suppressAlerts", "exportMetric"});
-  std::string identity = out.metric;
-  if (const json::value* criteria = json::find(out.document, "criteria")) {
-    if (!criteria->is_object())
-      return named(Error{ErrorCode::kInvalidArgument, "criteria must be an object"});
+  out.document = known_members(document, {"name", "metric"});
+  if (!out.dimension.empty()) out.document["metricDimension"] = dimension_json(out.dimension);
+  std::string identity = series_name(out.metric, out.dimension);
+  const json::value* criteria = json::find(document, "criteria");
+  if (criteria != nullptr && !criteria->is_null()) {
+    if (!criteria->is_object()) return invalid("criteria must be an object");
     auto parsed = Criteria::parse(criteria->get_object(), out.metric, out.builtin, out.kind);
-    if (!parsed) return named(parsed.error());
+    if (!parsed) return fail(at("criteria", parsed.error()));
     json::object kept =
         known_members(criteria->get_object(), {"comparisonOperator", "value", "durationSeconds"});
     kept["consecutiveDatapointsToAlarm"] = parsed->to_alarm();
@@ -111,76 +153,82 @@ Result<Behavior> Behavior::parse(const json::value& value, const CustomMetricLoo
     out.document["criteria"] = std::move(kept);
     out.criteria = std::move(*parsed);
   }
+  for (const auto& [name, flag] : known_members(document, {"suppressAlerts", "exportMetric"})) {
+    out.document[name] = flag;
+  }
   out.fingerprint = XXH3_64bits(identity.data(), identity.size());
   return out;
 }
 
-Result<std::vector<BehaviorPtr>> parse_behaviors(const json::array& list, const CustomMetricLookup& custom) {
+Result<std::vector<BehaviorPtr>> parse_behaviors(const json::array& list, const AccountLookup& account) {
   if (list.size() > kBehaviorsMax) {
-    return invalid("a security profile has at most " + std::to_string(kBehaviorsMax) + " behaviors");
+    return invalid("behaviors must have at most " + std::to_string(kBehaviorsMax) + " elements");
   }
   std::vector<BehaviorPtr> out;
   std::set<std::string_view> names;
   size_t elements = 0;
-  for (const json::value& document : list) {
-    auto behavior = Behavior::parse(document, custom);
-    if (!behavior) return fail(behavior.error());
+  for (size_t i = 0; i < list.size(); ++i) {
+    auto behavior = Behavior::parse(list[i], account);
+    if (!behavior) return fail(at(element("behaviors", i), behavior.error()));
     if (behavior->criteria) elements += behavior->criteria->value_elements();
     out.push_back(std::make_shared<const Behavior>(std::move(*behavior)));
     if (!names.insert(out.back()->name).second) {
-      return invalid("the behavior name " + out.back()->name + " is used twice");
+      return invalid(element("behaviors", i) + ".name " + out.back()->name + " is used twice");
     }
   }
   if (elements > kValueElementsMax) {
-    return invalid("the values of all behaviors have more than " + std::to_string(kValueElementsMax) +
-                   " elements");
+    return invalid("behaviors: the values of all criteria have more than " +
+                   std::to_string(kValueElementsMax) + " elements");
   }
   return out;
 }
 
-std::vector<std::string> validate_behaviors(const json::array& list, const CustomMetricLookup& custom) {
+std::vector<std::string> validate_behaviors(const json::array& list, const AccountLookup& account) {
   std::vector<std::string> errors;
-  for (const json::value& document : list) {
-    if (auto behavior = Behavior::parse(document, custom); !behavior) {
-      errors.push_back(behavior.error().message);
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (auto behavior = Behavior::parse(list[i], account); !behavior) {
+      errors.push_back(at(element("behaviors", i), behavior.error()).message);
     }
   }
   if (errors.empty()) {
-    if (auto all = parse_behaviors(list, custom); !all) errors.push_back(all.error().message);
+    if (auto all = parse_behaviors(list, account); !all) errors.push_back(all.error().message);
   }
   return errors;
 }
 
-Result<std::vector<std::string>> parse_retain(const json::array& list, const CustomMetricLookup& custom) {
+Result<std::vector<std::string>> parse_retain(const json::array& list, const AccountLookup& account) {
+  constexpr std::string_view kMember = "additionalMetricsToRetain";
   std::vector<std::string> out;
-  for (const json::value& element : list) {
-    if (!element.is_string()) return invalid("additionalMetricsToRetain must hold metric names");
-    const std::string_view name = element.get_string();
-    if (auto metric = find_metric(name, custom); !metric) {
-      return invalid("additionalMetricsToRetain: " + metric.error().message);
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (!list[i].is_string()) return invalid(element(kMember, i) + " must be the name of a metric");
+    const std::string_view name = list[i].get_string();
+    if (auto metric = find_metric(name, account); !metric) {
+      return fail(at(element(kMember, i), metric.error()));
     }
     out.emplace_back(name);
   }
   return out;
 }
 
-Result<std::vector<MetricToRetain>> parse_retain_v2(const json::array& list,
-                                                    const CustomMetricLookup& custom) {
+Result<std::vector<MetricToRetain>> parse_retain_v2(const json::array& list, const AccountLookup& account) {
+  constexpr std::string_view kMember = "additionalMetricsToRetainV2";
   std::vector<MetricToRetain> out;
-  std::set<std::string, std::less<>> names;
-  for (const json::value& element : list) {
-    if (!element.is_object()) return invalid("additionalMetricsToRetainV2 must hold objects");
-    const json::object& document = element.get_object();
+  std::set<std::string> names;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const std::string path = element(kMember, i);
+    if (!list[i].is_object()) return invalid(path + " must be an object");
+    const json::object& document = list[i].get_object();
     const std::string_view name = json::string_or(document, "metric");
-    auto metric = find_metric(name, custom);
-    if (!metric) return invalid("additionalMetricsToRetainV2: " + metric.error().message);
-    if (auto ok = refuse_dimension(document); !ok) return fail(ok.error());
+    auto metric = find_metric(name, account);
+    if (!metric) return fail(at(path + ".metric", metric.error()));
+    auto dimension = dimension_of(document, name, metric->builtin, account);
+    if (!dimension) return fail(at(path, dimension.error()));
     auto exported = boolean(document, "exportMetric");
-    if (!exported) return fail(exported.error());
-    if (!names.emplace(name).second) {
-      return invalid("additionalMetricsToRetainV2 names " + std::string(name) + " twice");
+    if (!exported) return fail(at(path, exported.error()));
+    if (!names.insert(series_name(name, *dimension)).second) {
+      return invalid(path + " repeats the metric " + std::string(name));
     }
-    out.push_back({std::string(name), *exported});
+    out.push_back({std::string(name), std::move(*dimension), *exported});
   }
   return out;
 }
@@ -229,6 +277,13 @@ bool SecurityProfile::uses_metric(std::string_view metric) const {
                      [&](const MetricToRetain& m) { return m.metric == metric; });
 }
 
+bool SecurityProfile::uses_dimension(std::string_view dimension_name) const {
+  bool used = false;
+  visit_dimensions(
+      [&](const MetricDimension& dimension) { used = used || dimension.name == dimension_name; });
+  return used;
+}
+
 json::object to_json(const SecurityProfile& profile) {
   json::object out{{"securityProfileName", profile.name}};
   if (!profile.description.empty()) out["securityProfileDescription"] = profile.description;
@@ -249,6 +304,7 @@ json::object to_json(const SecurityProfile& profile) {
     json::array list;
     for (const MetricToRetain& metric : profile.retain_v2) {
       json::object entry{{"metric", metric.metric}};
+      if (!metric.dimension.empty()) entry["metricDimension"] = dimension_json(metric.dimension);
       if (metric.export_metric) entry["exportMetric"] = true;
       list.push_back(std::move(entry));
     }
@@ -274,12 +330,14 @@ Result<SecurityProfile> profile_from_json(const json::object& document) {
   if (const json::array* list = json::find_array(document, "behaviors")) {
     for (const json::value& entry : *list) {
       const ValueKind kind = entry.is_object() ? stored_kind(entry.get_object()) : ValueKind::kNumber;
-      auto behavior = Behavior::parse(entry, [&](std::string_view) { return std::optional(kind); });
+      auto behavior = Behavior::parse(entry, {[&](std::string_view) { return std::optional(kind); },
+                                              [](std::string_view) { return true; }});
       if (!behavior) return fail(ErrorCode::kCorrupt, behavior.error().message);
       out.behaviors.push_back(std::make_shared<const Behavior>(std::move(*behavior)));
     }
   }
-  const CustomMetricLookup any = [](std::string_view) { return std::optional(ValueKind::kNumber); };
+  const AccountLookup any{[](std::string_view) { return std::optional(ValueKind::kNumber); },
+                          [](std::string_view) { return true; }};
   if (const json::array* list = json::find_array(document, "additionalMetricsToRetain")) {
     auto retain = parse_retain(*list, any);
     if (!retain) return fail(ErrorCode::kCorrupt, retain.error().message);

@@ -12,6 +12,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "detect/metric.h"
+#include "detect/series.h"
 #include "detect/value.h"
 
 // Security profiles as AWS defines them (API Reference: SecurityProfile, Behavior, BehaviorCriteria), checked
@@ -22,14 +23,18 @@ inline constexpr size_t kBehaviorsMax = 100;       // per profile
 inline constexpr size_t kValueElementsMax = 1000;  // per profile: counts, addresses, ports, ... summed
 inline constexpr int kConsecutiveDatapointsMax = 10;
 
-// The type of a custom metric of the account; nullopt if there is none of that name.
-using CustomMetricLookup = std::function<std::optional<ValueKind>(std::string_view name)>;
+// What profiles may name of the account.
+struct AccountLookup {
+  // The type of a custom metric; nullopt if there is none of that name.
+  std::function<std::optional<ValueKind>(std::string_view name)> custom_metric;
+  std::function<bool(std::string_view name)> dimension;  // whether there is one
+};
 
 // What is normal: a static threshold, compiled. Immutable, shared by pointer.
 class Criteria {
  public:
-  // kInvalidArgument with the rule that is broken; kUnimplemented for statistical thresholds and ML Detect.
-  // `builtin` is nullptr for a custom metric.
+  // kInvalidArgument with the member and the rule it breaks ("value.ports.2 must be ..."); kUnimplemented for
+  // statistical thresholds and ML Detect. `builtin` is nullptr for a custom metric.
   static Result<Criteria> parse(const json::object& document, std::string_view metric,
                                 const MetricInfo* builtin, ValueKind kind);
 
@@ -67,20 +72,24 @@ class Criteria {
 struct Behavior {
   std::string name;
   std::string metric;
+  MetricDimension dimension;
   const MetricInfo* builtin = nullptr;  // nullptr: a custom metric
   ValueKind kind = ValueKind::kCount;
   std::optional<Criteria> criteria;  // none: the metric is retained, nothing is judged
   bool suppress_alerts = false;
   bool export_metric = false;
-  json::object document;     // as given, known members only: what Describe and events show
-  uint64_t fingerprint = 0;  // of metric and criteria: another one is another behaviour for open violations
+  json::object document;  // as given, known members only: what Describe and events show
+  // Of metric, dimension and criteria: another one is another behaviour for open violations.
+  uint64_t fingerprint = 0;
 
-  static Result<Behavior> parse(const json::value& document, const CustomMetricLookup& custom);
+  // The error begins with the member: "metricDimension.dimensionName ...".
+  static Result<Behavior> parse(const json::value& document, const AccountLookup& account);
 };
 using BehaviorPtr = std::shared_ptr<const Behavior>;
 
 struct MetricToRetain {
   std::string metric;
+  MetricDimension dimension;
   bool export_metric = false;
 };
 
@@ -106,18 +115,31 @@ struct SecurityProfile {
   Timestamp created, modified;
 
   bool uses_metric(std::string_view metric) const;
+  bool uses_dimension(std::string_view dimension_name) const;
+  // Calls each(const MetricDimension&) for those that behaviours and retained metrics have, repeated as they
+  // are.
+  template <typename Each>
+  void visit_dimensions(Each&& each) const {
+    for (const BehaviorPtr& behavior : behaviors) {
+      if (!behavior->dimension.empty()) each(behavior->dimension);
+    }
+    for (const MetricToRetain& metric : retain_v2) {
+      if (!metric.dimension.empty()) each(metric.dimension);
+    }
+  }
 };
 using SecurityProfilePtr = std::shared_ptr<const SecurityProfile>;
 
-// Members of Create/UpdateSecurityProfile, each checked on its own. The errors name the member.
-Result<std::vector<BehaviorPtr>> parse_behaviors(const json::array& list, const CustomMetricLookup& custom);
-Result<std::vector<std::string>> parse_retain(const json::array& list, const CustomMetricLookup& custom);
-Result<std::vector<MetricToRetain>> parse_retain_v2(const json::array& list,
-                                                    const CustomMetricLookup& custom);
+// Members of Create/UpdateSecurityProfile, each checked on its own. The errors begin with the path of the
+// offending member; list members count from 1, as in AWS's own: "behaviors.3.criteria.value.count must be
+// ...".
+Result<std::vector<BehaviorPtr>> parse_behaviors(const json::array& list, const AccountLookup& account);
+Result<std::vector<std::string>> parse_retain(const json::array& list, const AccountLookup& account);
+Result<std::vector<MetricToRetain>> parse_retain_v2(const json::array& list, const AccountLookup& account);
 Result<MetricsExportConfig> parse_export_config(const json::object& document);
 Result<std::optional<AlertTarget>> parse_alert_targets(const json::object& document);
 // Why each behaviour is not valid, for ValidateSecurityProfileBehaviors; empty if all are.
-std::vector<std::string> validate_behaviors(const json::array& list, const CustomMetricLookup& custom);
+std::vector<std::string> validate_behaviors(const json::array& list, const AccountLookup& account);
 
 // The form in the control store, a superset of DescribeSecurityProfile's answer without its ARN: dates are
 // milliseconds. from_json trusts the types of custom metrics to be those the values were checked against.

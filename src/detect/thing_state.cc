@@ -9,7 +9,8 @@
 namespace fleetward::detect::internal {
 namespace {
 
-constexpr uint8_t kStateVersion = 1;
+constexpr uint8_t kStateVersion = 2;
+constexpr uint8_t kFirstVersion = 1;  // without dimensions
 
 uint64_t hash_of(std::string_view name) {
   return XXH3_64bits(name.data(), name.size());
@@ -22,27 +23,63 @@ int64_t ms_in(bytes::Reader& in) {
   return static_cast<int64_t>(in.varint());
 }
 
-void encode_cloud(const CloudState& cloud, std::string& out) {
+void put_messages(const CloudCounters& counters, std::string& out) {
   for (const uint64_t value :
-       {cloud.sent, cloud.received, cloud.authorization_failures, cloud.connection_attempts,
-        cloud.disconnects, cloud.bytes_total, cloud.bytes_min, cloud.bytes_max}) {
+       {counters.messages_sent, counters.messages_received, counters.message_bytes_total,
+        counters.message_bytes_min, counters.message_bytes_max, counters.authorization_failures}) {
     bytes::put_varint(out, value);
   }
-  put_ms(out, cloud.last_active_ms);
-  put_ms(out, cloud.disconnected_since_ms);
-  out.push_back(
-      static_cast<char>((cloud.active ? 1 : 0) | (cloud.connected ? 2 : 0) | (cloud.tracked ? 4 : 0)));
-  bytes::put_varint(out, cloud.addresses.size());
-  for (const IpAddress& address : cloud.addresses) {
+}
+
+void messages_in(bytes::Reader& in, CloudCounters& counters) {
+  for (uint64_t* value :
+       {&counters.messages_sent, &counters.messages_received, &counters.message_bytes_total,
+        &counters.message_bytes_min, &counters.message_bytes_max, &counters.authorization_failures}) {
+    *value = in.varint();
+  }
+}
+
+void put_addresses(const CloudCounters& counters, std::string& out) {
+  bytes::put_varint(out, counters.addresses.size());
+  for (const IpAddress& address : counters.addresses) {
     out.append(reinterpret_cast<const char*>(address.bytes.data()), 16);
   }
 }
 
-void decode_cloud(bytes::Reader& in, CloudState& cloud) {
-  for (uint64_t* value :
-       {&cloud.sent, &cloud.received, &cloud.authorization_failures, &cloud.connection_attempts,
-        &cloud.disconnects, &cloud.bytes_total, &cloud.bytes_min, &cloud.bytes_max}) {
-    *value = in.varint();
+void addresses_in(bytes::Reader& in, CloudCounters& counters) {
+  counters.addresses.resize(in.count(16));
+  for (IpAddress& address : counters.addresses) std::memcpy(address.bytes.data(), in.take(16).data(), 16);
+}
+
+void encode_cloud(const CloudState& cloud, std::string& out) {
+  put_messages(cloud.all, out);
+  bytes::put_varint(out, cloud.connection_attempts);
+  bytes::put_varint(out, cloud.disconnects);
+  put_ms(out, cloud.last_active_ms);
+  put_ms(out, cloud.disconnected_since_ms);
+  out.push_back(
+      static_cast<char>((cloud.active ? 1 : 0) | (cloud.connected ? 2 : 0) | (cloud.tracked ? 4 : 0)));
+  put_addresses(cloud.all, out);
+  bytes::put_varint(out, cloud.dimensions.size());
+  for (const CloudCounters& counters : cloud.dimensions) {
+    bytes::put_u64(out, counters.dimension);
+    put_messages(counters, out);
+    put_addresses(counters, out);
+  }
+}
+
+void decode_cloud(bytes::Reader& in, uint8_t version, CloudState& cloud) {
+  if (version == kFirstVersion) {
+    CloudCounters& all = cloud.all;
+    for (uint64_t* value :
+         {&all.messages_sent, &all.messages_received, &all.authorization_failures, &cloud.connection_attempts,
+          &cloud.disconnects, &all.message_bytes_total, &all.message_bytes_min, &all.message_bytes_max}) {
+      *value = in.varint();
+    }
+  } else {
+    messages_in(in, cloud.all);
+    cloud.connection_attempts = in.varint();
+    cloud.disconnects = in.varint();
   }
   cloud.last_active_ms = ms_in(in);
   cloud.disconnected_since_ms = ms_in(in);
@@ -50,9 +87,13 @@ void decode_cloud(bytes::Reader& in, CloudState& cloud) {
   cloud.active = (flags & 1) != 0;
   cloud.connected = (flags & 2) != 0;
   cloud.tracked = (flags & 4) != 0;
-  cloud.addresses.resize(in.count(16));
-  for (IpAddress& address : cloud.addresses) {
-    std::memcpy(address.bytes.data(), in.take(16).data(), 16);
+  addresses_in(in, cloud.all);
+  if (version == kFirstVersion) return;
+  cloud.dimensions.resize(in.count(15));
+  for (CloudCounters& counters : cloud.dimensions) {
+    counters.dimension = in.u64();
+    messages_in(in, counters);
+    addresses_in(in, counters);
   }
 }
 
@@ -138,6 +179,33 @@ void decode_windows(bytes::Reader& in, Thing& thing) {
 
 }  // namespace
 
+void CloudCounters::add(const MessageCounters& seen, const std::vector<IpAddress>& from) {
+  if (seen.messages_sent > 0) {
+    message_bytes_min =
+        messages_sent == 0 ? seen.message_bytes_min : std::min(message_bytes_min, seen.message_bytes_min);
+    message_bytes_max = std::max(message_bytes_max, seen.message_bytes_max);
+    message_bytes_total += seen.message_bytes_total;
+  }
+  messages_sent += seen.messages_sent;
+  messages_received += seen.messages_received;
+  authorization_failures += seen.authorization_failures;
+  for (const IpAddress& address : from) {
+    if (addresses.size() >= kAddressesMax) return;
+    if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
+      addresses.push_back(address);
+    }
+  }
+}
+
+const CloudCounters& CloudState::of(uint64_t dimension) const {
+  if (dimension == 0) return all;
+  for (const CloudCounters& counters : dimensions) {
+    if (counters.dimension == dimension) return counters;
+  }
+  static const CloudCounters kNothing;
+  return kNothing;
+}
+
 void Thing::open_alarm(const Alarm& alarm) {
   if (!alarms) alarms = std::make_unique<std::vector<Alarm>>();
   alarms->push_back(alarm);
@@ -158,7 +226,13 @@ Alarm Thing::take_alarm(uint64_t behavior_key) {
 size_t Thing::memory_bytes() const {
   size_t total = sizeof(Thing) + state.room_bytes() + (name.capacity() > 15 ? name.capacity() + 1 : 0);
   if (state.outside()) total += PlanState::bytes_of(*plan);
-  if (cloud) total += sizeof(CloudState) + cloud->addresses.capacity() * sizeof(IpAddress);
+  if (cloud) {
+    total += sizeof(CloudState) + cloud->all.addresses.capacity() * sizeof(IpAddress) +
+             cloud->dimensions.capacity() * sizeof(CloudCounters);
+    for (const CloudCounters& counters : cloud->dimensions) {
+      total += counters.addresses.capacity() * sizeof(IpAddress);
+    }
+  }
   if (alarms) total += sizeof(*alarms) + alarms->capacity() * sizeof(Alarm);
   return total;
 }
@@ -179,7 +253,10 @@ void encode_thing(const Thing& thing, std::string& out) {
 
 Status decode_thing(std::string_view bytes, Thing& thing) {
   bytes::Reader in{bytes};
-  if (in.u8() != kStateVersion) return fail(ErrorCode::kCorrupt, "state of a thing of an unknown version");
+  const uint8_t version = in.u8();
+  if (version < kFirstVersion || version > kStateVersion) {
+    return fail(ErrorCode::kCorrupt, "state of a thing of an unknown version");
+  }
   thing.last_report_ms = ms_in(in);
   thing.last_event_ms = ms_in(in);
   thing.last_tick_ms = ms_in(in);
@@ -188,7 +265,7 @@ Status decode_thing(std::string_view bytes, Thing& thing) {
   for (int64_t& id : thing.report_ids) id = ms_in(in);
   if (in.u8() != 0) {
     thing.cloud = std::make_unique<CloudState>();
-    decode_cloud(in, *thing.cloud);
+    decode_cloud(in, version, *thing.cloud);
   }
   decode_behaviors(in, thing);
   decode_windows(in, thing);

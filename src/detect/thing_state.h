@@ -13,6 +13,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "detect/config.h"
+#include "detect/event.h"
 
 // Internal to the engine: what is remembered of one thing, and the table of all of them.
 namespace fleetward::detect::internal {
@@ -37,18 +38,28 @@ struct Alarm {
   std::array<uint64_t, 2> violation{};
 };
 
+// What was counted since the last tick: of all messages, or for one dimension.
+struct CloudCounters : MessageCounters {
+  static constexpr size_t kAddressesMax = 16;
+  uint64_t dimension = 0;  // MetricDimension::key(); 0: all messages
+  std::vector<IpAddress> addresses;
+
+  void add(const MessageCounters& seen, const std::vector<IpAddress>& from);
+};
+
 // Between two ticks.
 struct CloudState {
-  static constexpr size_t kAddressesMax = 16;
-
-  uint64_t sent = 0, received = 0, authorization_failures = 0, connection_attempts = 0, disconnects = 0;
-  uint64_t bytes_total = 0, bytes_min = 0, bytes_max = 0;
+  CloudCounters all;
+  std::vector<CloudCounters> dimensions;  // of the plan, those that counted something
+  uint64_t connection_attempts = 0, disconnects = 0;
   int64_t last_active_ms = 0;
   int64_t disconnected_since_ms = 0;
   bool active = false;  // since the last tick
   bool connected = false;
   bool tracked = false;  // was seen connected: disconnect-duration applies
-  std::vector<IpAddress> addresses;
+
+  // Of nothing, if nothing was counted for the dimension.
+  const CloudCounters& of(uint64_t dimension) const;
 };
 
 // What a plan makes a thing remember: the states of its behaviours, then the cells of its windows. It lies in

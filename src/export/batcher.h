@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "detect/series.h"
 #include "detect/value.h"
 #include "export/export_record.h"
 
@@ -31,12 +32,12 @@ struct Payload {
   std::string batch_id;  // 32 hex digits: the same for the same records of the log
   std::string topic, role_arn;
   std::string profile;  // for aws:SourceArn
-  std::string metric;
+  std::string series;   // detect::series_name
   size_t elements = 0;
   std::string body;
 };
 
-// Gathers the datapoints of an interval and renders them: per (topic, role, metric) a list of elements, each
+// Gathers the datapoints of an interval and renders them: per (topic, role, series) a list of elements, each
 // one thing's value at one time; counters of a thing add up, see detect::ExportClass. One thread.
 class Batcher {
  public:
@@ -61,13 +62,14 @@ class Batcher {
   };
   struct Group {
     std::string profile;
+    std::string dimension;  // the member as it is rendered, or empty
     std::vector<Element> elements;
     std::unordered_map<std::string, size_t> combined;  // "name\0thing" -> its element
   };
-  using GroupKey = std::tuple<std::string, std::string, std::string>;  // topic, role, metric
+  using GroupKey = std::tuple<std::string, std::string, std::string>;  // topic, role, series
 
   void combine(Element& into, detect::ExportClass how, detect::Value value, Timestamp time);
-  std::string render(const Element& element) const;
+  std::string render(const Element& element, const Group& group) const;
   void cut(const GroupKey& key, const Group& group, std::string_view seed, std::vector<Payload>& out,
            size_t& oversize) const;
 

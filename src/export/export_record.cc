@@ -19,7 +19,7 @@ void RecordWriter::add(const Point& point) {
   points_.push_back(static_cast<char>(point.combine));
   detect::bytes::put_varint(points_, point.version);
   detect::bytes::put_varint(points_, static_cast<uint64_t>(point.time.ms));
-  detect::bytes::put_string(points_, point.metric);
+  detect::bytes::put_string(points_, point.series);
   detect::bytes::put_string(points_, point.thing);
   points_.append(point.value);
 }
@@ -57,7 +57,7 @@ Status read_record(std::string_view record, const std::function<void(const Point
     Point point;
     point.version = static_cast<uint32_t>(in.varint());
     point.time.ms = static_cast<int64_t>(in.varint());
-    point.metric = in.string();
+    point.series = in.string();
     point.thing = in.string();
     point.value = detect::take_encoded_value(in.rest);
     if (!in.ok || point.value.empty() || index >= destinations.size() ||

@@ -16,7 +16,7 @@ namespace fleetward::exporting {
 // One exported datapoint as it travels in the log. Views point into the record.
 struct Point {
   std::string_view topic, role_arn, profile;
-  std::string_view metric, thing;
+  std::string_view series, thing;  // detect::series_name
   detect::ExportClass combine = detect::ExportClass::kAsIs;
   uint32_t version = 1;
   Timestamp time;
@@ -25,7 +25,7 @@ struct Point {
 
 // Gathers points into one record of the log stream "exports":
 //   [form][count of destinations]([topic][role][profile])* then per point
-//   [destination][class][version][time ms][metric][thing][value], numbers as varints, texts counted.
+//   [destination][class][version][time ms][series][thing][value], numbers as varints, texts counted.
 class RecordWriter {
  public:
   void add(const Point& point);

@@ -26,6 +26,30 @@ Result<CustomMetric> metric_from_json(const json::object& document) {
   return metric;
 }
 
+json::object dimension_to_json(const Dimension& dimension) {
+  json::array values;
+  for (const std::string& value : dimension.values) values.emplace_back(value);
+  return {{"name", dimension.name},
+          {"stringValues", std::move(values)},
+          {"clientRequestToken", dimension.request_token},
+          {"creationDate", dimension.created.ms},
+          {"lastModifiedDate", dimension.modified.ms}};
+}
+
+Result<Dimension> dimension_from_json(const json::object& document) {
+  Dimension dimension;
+  dimension.name = json::string_or(document, "name");
+  if (const json::array* values = json::find_array(document, "stringValues")) {
+    for (const json::value& value : *values) {
+      if (value.is_string()) dimension.values.emplace_back(std::string_view(value.get_string()));
+    }
+  }
+  dimension.request_token = json::string_or(document, "clientRequestToken");
+  dimension.created.ms = json::int_or(document, "creationDate", 0);
+  dimension.modified.ms = json::int_or(document, "lastModifiedDate", 0);
+  return dimension;
+}
+
 json::object target_to_json(const ProfileTarget& target) {
   return {{"since", target.since.ms}};
 }
@@ -88,6 +112,7 @@ DetectTables DetectTables::add_to(state::Store& store) {
   tables.profiles = store.add_table<detect::SecurityProfile>(
       {"security_profiles", detect::to_json, detect::profile_from_json});
   tables.custom_metrics = store.add_table<CustomMetric>({"custom_metrics", metric_to_json, metric_from_json});
+  tables.dimensions = store.add_table<Dimension>({"dimensions", dimension_to_json, dimension_from_json});
   tables.profile_targets =
       store.add_table<ProfileTarget>({"security_profile_targets", target_to_json, target_from_json});
   tables.target_profiles =
@@ -95,13 +120,15 @@ DetectTables DetectTables::add_to(state::Store& store) {
   return tables;
 }
 
-detect::CustomMetricLookup custom_metric_lookup(const state::Snapshot& snapshot, const DetectTables& tables) {
-  return [&map = snapshot.get(tables.custom_metrics)](
-             std::string_view name) -> std::optional<detect::ValueKind> {
-    const CustomMetric* metric = map.find(name);
-    if (metric == nullptr) return std::nullopt;
-    return metric->type;
-  };
+detect::AccountLookup account_lookup(const state::Snapshot& snapshot, const DetectTables& tables) {
+  return {
+      [&map =
+           snapshot.get(tables.custom_metrics)](std::string_view name) -> std::optional<detect::ValueKind> {
+        const CustomMetric* metric = map.find(name);
+        if (metric == nullptr) return std::nullopt;
+        return metric->type;
+      },
+      [&map = snapshot.get(tables.dimensions)](std::string_view name) { return map.find(name) != nullptr; }};
 }
 
 DetectConfigBuilder::DetectConfigBuilder(DetectTables tables, registry::Tables registry, AccountScope account)

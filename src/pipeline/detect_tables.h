@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/ids.h"
 #include "core/time.h"
@@ -13,12 +14,20 @@
 namespace fleetward::pipeline {
 
 inline constexpr size_t kCustomMetricsMax = 100;  // per account (adjustable at AWS)
+inline constexpr size_t kDimensionsMax = 10;      // per account
 inline constexpr size_t kProfilesPerTargetMax = 5;
 
 struct CustomMetric {
   std::string name;
   detect::ValueKind type = detect::ValueKind::kNumber;
   std::string display_name;
+  Timestamp created, modified;
+};
+
+struct Dimension {
+  std::string name;
+  std::vector<std::string> values;  // topic filters, which may hold ${iot:ClientId}
+  std::string request_token;        // clientRequestToken of its creation
   Timestamp created, modified;
 };
 
@@ -31,6 +40,7 @@ struct ProfileTarget {
 struct DetectTables {
   state::Table<detect::SecurityProfile> profiles;  // name
   state::Table<CustomMetric> custom_metrics;       // name
+  state::Table<Dimension> dimensions;              // name
   state::Table<ProfileTarget> profile_targets;     // profile, target ARN
   state::Table<ProfileTarget> target_profiles;     // target ARN, profile
 
@@ -38,8 +48,8 @@ struct DetectTables {
   static DetectTables add_to(state::Store& store);
 };
 
-// The type of a custom metric of the account, for checking profiles.
-detect::CustomMetricLookup custom_metric_lookup(const state::Snapshot& snapshot, const DetectTables& tables);
+// For checking profiles. `snapshot` must outlive it.
+detect::AccountLookup account_lookup(const state::Snapshot& snapshot, const DetectTables& tables);
 
 // What the engine is told: profiles, custom metrics and whom profiles reach (static groups with all their
 // child groups; all/things, all/registered-things, all/unregistered-things). `previous` (may be null, else

@@ -35,7 +35,7 @@ void DetectWriter::write_exports(const detect::Effects& effects, Timestamp now, 
   const std::string_view bytes = effects.export_bytes;
   for (const detect::ExportPoint& point : effects.exports) {
     writer.add({point.destination->topic, point.destination->role_arn, point.destination->profile,
-                point.metric, point.thing, point.combine, point.version, point.time,
+                point.series, point.thing, point.combine, point.version, point.time,
                 bytes.substr(point.begin, point.end - point.begin)});
   }
   if (!writer.empty()) batch.append({"exports", partition_}, writer.finish(), now);

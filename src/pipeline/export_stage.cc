@@ -243,7 +243,7 @@ void ExportStage::refuse(Outgoing& outgoing, const Error& why) {
   services_.logger.error("export.dropped", {{"topic", payload.topic},
                                             {"role", payload.role_arn},
                                             {"profile", payload.profile},
-                                            {"metric", payload.metric},
+                                            {"metric", payload.series},
                                             {"datapoints", std::to_string(payload.elements)},
                                             {"attempts", std::to_string(outgoing.attempts)},
                                             {"reason", why.message}});
@@ -299,7 +299,7 @@ Status ExportStage::commit_batch() {
     counters_->datapoints.Increment(static_cast<double>(outgoing.payload.elements));
     services_.logger.debug("export.published", {{"batch", outgoing.payload.batch_id},
                                                 {"topic", outgoing.payload.topic},
-                                                {"metric", outgoing.payload.metric},
+                                                {"metric", outgoing.payload.series},
                                                 {"datapoints", std::to_string(outgoing.payload.elements)}});
   }
   outgoing_.clear();

@@ -6,23 +6,38 @@
 namespace fleetward::pipeline {
 namespace {
 
-detect::Observation translate(const broker::Observation& seen) {
-  detect::Observation out;
-  out.from = seen.from;
-  out.to = seen.to;
+void translate_messages(const broker::MessageCounters& seen, detect::MessageCounters& out) {
   out.messages_sent = seen.messages_sent;
   out.messages_received = seen.messages_received;
   out.message_bytes_total = seen.message_bytes_total;
   out.message_bytes_min = seen.message_bytes_min;
   out.message_bytes_max = seen.message_bytes_max;
   out.authorization_failures = seen.authorization_failures;
+}
+
+void translate_addresses(const std::vector<std::string>& seen, std::vector<detect::IpAddress>& out) {
+  for (const std::string& text : seen) {
+    detect::IpAddress address;
+    if (detect::IpAddress::parse(text, address)) out.push_back(address);
+  }
+}
+
+detect::Observation translate(const broker::Observation& seen) {
+  detect::Observation out;
+  translate_messages(seen, out);
+  out.from = seen.from;
+  out.to = seen.to;
   out.connection_attempts = seen.connection_attempts;
   out.disconnects = seen.disconnects;
   out.connected = seen.connected;
   out.disconnected_since = seen.disconnected_since;
-  for (const std::string& text : seen.source_addresses) {
-    detect::IpAddress address;
-    if (detect::IpAddress::parse(text, address)) out.addresses.push_back(address);
+  translate_addresses(seen.source_addresses, out.addresses);
+  for (const broker::DimensionCounters& counters : seen.dimensions) {
+    detect::DimensionCounters& kept = out.dimensions.emplace_back();
+    kept.dimension = {counters.dimension,
+                      counters.in ? detect::DimensionOperator::kIn : detect::DimensionOperator::kNotIn};
+    translate_messages(counters, kept);
+    translate_addresses(counters.source_addresses, kept.addresses);
   }
   return out;
 }

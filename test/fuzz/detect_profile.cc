@@ -17,10 +17,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                               {"l", detect::ValueKind::kNumbers},
                               {"s", detect::ValueKind::kStrings},
                               {"i", detect::ValueKind::kCidrs}};
-  const detect::CustomMetricLookup lookup = [&](std::string_view name) -> std::optional<detect::ValueKind> {
-    const auto it = profiles->custom_metrics.find(name);
-    return it == profiles->custom_metrics.end() ? std::nullopt : std::optional(it->second);
-  };
+  const detect::AccountLookup lookup{
+      [&](std::string_view name) -> std::optional<detect::ValueKind> {
+        const auto it = profiles->custom_metrics.find(name);
+        return it == profiles->custom_metrics.end() ? std::nullopt : std::optional(it->second);
+      },
+      [](std::string_view name) { return name == "d"; }};
   detect::SecurityProfile profile;
   profile.name = "p";
   if (const json::array* list = json::find_array(members, "behaviors")) {

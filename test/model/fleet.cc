@@ -248,7 +248,7 @@ void Fleet::take_effects(Partition& partition, json::object& answer) {
   for (const detect::ExportPoint& point : effects.exports) {
     std::string_view value =
         std::string_view(effects.export_bytes).substr(point.begin, point.end - point.begin);
-    json::array entry = decoded(point.metric, point.thing, point.time, value);
+    json::array entry = decoded(point.series, point.thing, point.time, value);
     entry.push_back(json::value(point.destination->topic));
     entry.push_back(json::value(static_cast<int>(point.combine)));
     append(answer, "exported", std::move(entry));

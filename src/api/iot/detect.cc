@@ -22,7 +22,7 @@ std::vector<http::Operation> detect_operations_of(const DetectDependencies& d,
 std::vector<http::Operation> detect_operations(const DetectDependencies& d) {
   std::vector<http::Operation> out;
   for (auto part : {security_profile_operations, profile_target_operations, custom_metric_operations,
-                    violation_operations, metric_value_operations}) {
+                    dimension_operations, violation_operations, metric_value_operations}) {
     for (http::Operation& operation : part(d)) out.push_back(std::move(operation));
   }
   return out;
@@ -33,8 +33,12 @@ std::map<std::string, ResourceExists> detect_taggable(const pipeline::DetectTabl
            [tables](const state::Snapshot& snapshot, std::string_view name) {
              return snapshot.get(tables.profiles).find(name) != nullptr;
            }},
-          {"custommetric", [tables](const state::Snapshot& snapshot, std::string_view name) {
+          {"custommetric",
+           [tables](const state::Snapshot& snapshot, std::string_view name) {
              return snapshot.get(tables.custom_metrics).find(name) != nullptr;
+           }},
+          {"dimension", [tables](const state::Snapshot& snapshot, std::string_view name) {
+             return snapshot.get(tables.dimensions).find(name) != nullptr;
            }}};
 }
 

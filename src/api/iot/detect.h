@@ -10,7 +10,7 @@
 #include "pipeline/detect_tables.h"
 
 // AWS IoT Device Defender Detect's part of AWS IoT's control plane: security profiles, their targets, custom
-// metrics, violations and metric values. Dimensions, ML summaries and mitigation tasks are among the
+// metrics, dimensions, violations and metric values. ML summaries and mitigation tasks are among the
 // documented operations that iot::service refuses by name.
 namespace fleetward::api::iot {
 
@@ -26,11 +26,12 @@ struct DetectDependencies {
 std::vector<http::Operation> security_profile_operations(const DetectDependencies& d);
 std::vector<http::Operation> profile_target_operations(const DetectDependencies& d);
 std::vector<http::Operation> custom_metric_operations(const DetectDependencies& d);
+std::vector<http::Operation> dimension_operations(const DetectDependencies& d);
 std::vector<http::Operation> violation_operations(const DetectDependencies& d);
 std::vector<http::Operation> metric_value_operations(const DetectDependencies& d);
 std::vector<http::Operation> detect_operations(const DetectDependencies& d);
 
-// For Options::taggable: "securityprofile" and "custommetric".
+// For Options::taggable: "securityprofile", "custommetric", "dimension".
 std::map<std::string, ResourceExists> detect_taggable(const pipeline::DetectTables& tables);
 
 // --- shared by those files ---

@@ -11,7 +11,7 @@ constexpr StringRule kProfileDescription{.max = 1000};
 constexpr std::string_view kService = "iot.amazonaws.com";
 
 // The members that Create and Update share, as given; what they hold is checked by detect/ inside the change,
-// where the custom metrics cannot go away.
+// where custom metrics and dimensions cannot go away.
 struct Given {
   std::optional<std::string> description;
   const json::array* behaviors = nullptr;
@@ -46,20 +46,20 @@ Given read_given(Input& in) {
 }
 
 // Puts what is given into the profile, checked.
-Status apply(const Given& given, const detect::CustomMetricLookup& custom, SecurityProfile& profile) {
+Status apply(const Given& given, const detect::AccountLookup& account, SecurityProfile& profile) {
   if (given.description) profile.description = *given.description;
   if (given.behaviors != nullptr) {
-    auto behaviors = detect::parse_behaviors(*given.behaviors, custom);
+    auto behaviors = detect::parse_behaviors(*given.behaviors, account);
     if (!behaviors) return fail(behaviors.error());
     profile.behaviors = std::move(*behaviors);
   }
   if (given.retain != nullptr) {
-    auto retain = detect::parse_retain(*given.retain, custom);
+    auto retain = detect::parse_retain(*given.retain, account);
     if (!retain) return fail(retain.error());
     profile.retain = std::move(*retain);
   }
   if (given.retain_v2 != nullptr) {
-    auto retain = detect::parse_retain_v2(*given.retain_v2, custom);
+    auto retain = detect::parse_retain_v2(*given.retain_v2, account);
     if (!retain) return fail(retain.error());
     profile.retain_v2 = std::move(*retain);
   }
@@ -122,8 +122,8 @@ ApiResult<json::object> create(const DetectDependencies& d, const http::Call& ca
       exists = true;
       return fail(ErrorCode::kAlreadyExists, "The security profile " + name + " already exists");
     }
-    const auto custom = pipeline::custom_metric_lookup(change.view(), d.tables);
-    if (auto checked = apply(given, custom, profile); !checked) return checked;
+    const auto account = pipeline::account_lookup(change.view(), d.tables);
+    if (auto checked = apply(given, account, profile); !checked) return checked;
     if (auto tagged = registry::add_tags(change, d.iot.tables.tags, profile_arn, tags); !tagged)
       return tagged;
     change.put(d.tables.profiles, name, std::move(profile));
@@ -184,8 +184,8 @@ ApiResult<json::object> update(const DetectDependencies& d, const http::Call& ca
       profile.retain.clear();
       profile.retain_v2.clear();
     }
-    const auto custom = pipeline::custom_metric_lookup(change.view(), d.tables);
-    if (auto checked = apply(given, custom, profile); !checked) return checked;
+    const auto account = pipeline::account_lookup(change.view(), d.tables);
+    if (auto checked = apply(given, account, profile); !checked) return checked;
     ++profile.version;
     profile.modified = d.iot.clock.now();
     change.put(d.tables.profiles, name, profile);
@@ -230,16 +230,20 @@ ApiResult<json::object> list(const DetectDependencies& d, const http::Call&, con
   Input in(arguments, kIotStyle);
   const Page page = read_detect_page(in, "ListSecurityProfiles");
   const auto metric = in.string_opt("metricName", {.min = 1, .max = 128, .chars = &kNameChars});
-  in.unsupported("dimensionName");
+  const auto dimension = in.string_opt("dimensionName", kResourceName);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   const auto snapshot = d.iot.store.snapshot();
   if (metric && detect::find_builtin(*metric) == nullptr &&
       snapshot->get(d.tables.custom_metrics).find(*metric) == nullptr) {
     return not_found(kIotStyle, "The metric " + *metric + " does not exist");
   }
+  if (dimension && snapshot->get(d.tables.dimensions).find(*dimension) == nullptr) {
+    return not_found(kIotStyle, "The dimension " + *dimension + " does not exist");
+  }
   json::array profiles;
   const std::string next = list_page(snapshot->get(d.tables.profiles), "", page, [&](const auto& entry) {
     if (metric && !entry.value->uses_metric(*metric)) return false;
+    if (dimension && !entry.value->uses_dimension(*dimension)) return false;
     profiles.push_back(identifier_json(d, entry.key));
     return true;
   });
@@ -261,7 +265,7 @@ ApiResult<json::object> validate(const DetectDependencies& d, const http::Call&,
   const auto snapshot = d.iot.store.snapshot();
   json::array errors;
   for (const std::string& message :
-       detect::validate_behaviors(*behaviors, pipeline::custom_metric_lookup(*snapshot, d.tables))) {
+       detect::validate_behaviors(*behaviors, pipeline::account_lookup(*snapshot, d.tables))) {
     errors.push_back(json::object{{"errorMessage", message.substr(0, 2048)}});
   }
   const bool valid = errors.empty();

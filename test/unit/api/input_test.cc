@@ -99,7 +99,7 @@ TEST(Page, TokensAreBoundToTheOperation) {
 
 TEST(Page, WalksAMap) {
   state::Map<int> map;
-  for (int i = 0; i < 7; ++i) map = map.with("k" + std::to_string(i), std::make_shared<const int>(i));
+  for (int i = 0; i < 7; ++i) map.set("k" + std::to_string(i), std::make_shared<const int>(i));
   Page page{"List", "", 3};
   std::vector<int> seen;
   int pages = 0;

@@ -102,7 +102,7 @@ class EngineTest : public ::testing::Test {
       std::string_view bytes =
           std::string_view(effects_.export_bytes).substr(point.begin, point.end - point.begin);
       if (!out.empty()) out += " ";
-      out += std::string(point.metric) + "/" + std::to_string(static_cast<int>(point.combine)) + "/v" +
+      out += std::string(point.series) + "/" + std::to_string(static_cast<int>(point.combine)) + "/v" +
              std::to_string(point.version) + "=" + json::serialize(to_json(*decode_value(bytes)));
     }
     return out;
@@ -386,6 +386,93 @@ TEST_F(EngineTest, ExportOnlyWhatWasAskedFor) {
   EXPECT_EQ(exported(), R"(rssi/0/v1={"number":-1})");
   report(0, R"("met":{"ns":{"bi":4}},"cmet":{"rssi":[{"number":-2}]})");  // within the same millisecond
   EXPECT_EQ(exported(), R"(rssi/0/v2={"number":-2})");
+}
+
+TEST_F(EngineTest, ADimensionIsASeriesOfItsOwn) {
+  profile(R"({"securityProfileName":"base","behaviors":[
+    {"name":"in","metric":"aws:num-messages-sent","metricDimension":{"dimensionName":"d"},"exportMetric":true,
+     "criteria":{"comparisonOperator":"less-than","value":{"count":5},"durationSeconds":600}},
+    {"name":"out","metric":"aws:num-authorization-failures",
+     "metricDimension":{"dimensionName":"d","operator":"NOT_IN"},
+     "criteria":{"comparisonOperator":"less-than","value":{"count":5}}},
+    {"name":"all","metric":"aws:num-messages-sent",
+     "criteria":{"comparisonOperator":"less-than","value":{"count":1000}}},
+    {"name":"from","metric":"aws:source-ip-address","metricDimension":{"dimensionName":"d"},
+     "criteria":{"comparisonOperator":"in-cidr-set","value":{"cidrs":["192.0.2.0/24"]}}},
+    {"name":"size","metric":"aws:message-byte-size","metricDimension":{"dimensionName":"d"},
+     "criteria":{"comparisonOperator":"less-than","value":{"count":100}}}],
+    "metricsExportConfig":{"mqttTopic":"t","roleArn":"arn:aws:iam::123456789012:role/export"}})");
+  Observation seen;
+  seen.connected = true;
+  seen.messages_sent = 20;
+  DimensionCounters in;
+  in.dimension = {"d", DimensionOperator::kIn};
+  in.messages_sent = 3;
+  in.message_bytes_min = in.message_bytes_max = 7;
+  in.message_bytes_total = 21;
+  in.addresses.resize(1);
+  IpAddress::parse("192.0.2.7", in.addresses[0]);
+  DimensionCounters unknown = in;
+  unknown.dimension.name = "other";
+  seen.dimensions = {in, unknown};
+  observe(1, seen);
+  observe(2, seen);
+  // Between the observations and their tick, the state is stored and read back.
+  std::string state;
+  engine_.encode_thing(effects_.changed.at(0), state);
+  ASSERT_TRUE(engine_.restore_thing("pump-1", state));
+  tick(kTickMs);
+  EXPECT_EQ(retained(),
+            R"(aws:message-byte-size|IN|d={"count":7} aws:num-authorization-failures|NOT_IN|d={"count":0} )"
+            R"(aws:num-messages-sent={"count":40} aws:num-messages-sent|IN|d={"count":6} )"
+            R"(aws:source-ip-address|IN|d={"cidrs":["192.0.2.7"]})");
+  EXPECT_EQ(exported(), R"(aws:num-messages-sent|IN|d/1/v1={"count":6})");
+  EXPECT_EQ(events(), R"(in-alarm {"count":6})");
+  EXPECT_EQ(effects_.events[0].behavior->name, "in");
+  // A connected device that sends nothing has zero points for each series of a counter; the window of two
+  // ticks still holds the six.
+  tick(2 * kTickMs);
+  EXPECT_EQ(retained(), R"(aws:num-authorization-failures|NOT_IN|d={"count":0} )"
+                        R"(aws:num-messages-sent={"count":0} aws:num-messages-sent|IN|d={"count":0})");
+  EXPECT_EQ(events(), "");
+  tick(3 * kTickMs);
+  EXPECT_EQ(events(), R"(alarm-cleared {"count":0})");
+}
+
+TEST(Event, ObservationsReadBack) {
+  Observation seen;
+  seen.from = {5};
+  seen.to = {9};
+  seen.messages_sent = 1;
+  seen.authorization_failures = 300;
+  seen.disconnects = 2;
+  seen.addresses.resize(1);
+  DimensionCounters counters;
+  counters.dimension = {"topics", DimensionOperator::kNotIn};
+  counters.messages_received = 70'000;
+  counters.addresses.resize(2);
+  seen.dimensions = {counters, counters};
+  std::string bytes;
+  encode_observation_event("pump", seen, bytes);
+  Event event;
+  ASSERT_TRUE(decode_event(bytes, event));
+  EXPECT_EQ(event.observation.authorization_failures, 300U);
+  ASSERT_EQ(event.observation.dimensions.size(), 2U);
+  EXPECT_EQ(event.observation.dimensions[1].dimension, counters.dimension);
+  EXPECT_EQ(event.observation.dimensions[1].messages_received, 70'000U);
+  EXPECT_EQ(event.observation.dimensions[1].addresses.size(), 2U);
+  std::string again;
+  encode_observation_event(event.thing, event.observation, again);
+  EXPECT_EQ(again, bytes);
+  for (size_t cut = 0; cut < bytes.size(); ++cut) EXPECT_FALSE(decode_event(bytes.substr(0, cut), event));
+  // What the version before wrote: no list of dimensions at the end.
+  seen.dimensions.clear();
+  std::string old;
+  encode_observation_event("pump", seen, old);
+  old[0] = 1;
+  old.pop_back();
+  EXPECT_TRUE(decode_event(old, event));
+  EXPECT_TRUE(event.observation.dimensions.empty());
 }
 
 TEST_F(EngineTest, StateReadsBackAndIdsAreTheSameAtAReplay) {

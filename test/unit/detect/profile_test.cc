@@ -5,13 +5,16 @@
 namespace fleetward::detect {
 namespace {
 
-std::optional<ValueKind> custom(std::string_view name) {
+std::optional<ValueKind> custom_metric(std::string_view name) {
   if (name == "num") return ValueKind::kNumber;
   if (name == "nums") return ValueKind::kNumbers;
   if (name == "names") return ValueKind::kStrings;
   if (name == "ips") return ValueKind::kCidrs;
   return std::nullopt;
 }
+
+// An account with a custom metric of each type and the dimension "topics".
+const AccountLookup kAccount{custom_metric, [](std::string_view name) { return name == "topics"; }};
 
 struct Case {
   const char* behavior;
@@ -27,11 +30,16 @@ TEST(Behavior, Constraints) {
        nullptr},
       {R"({"name":"a","metric":"num","criteria":{"comparisonOperator":"less-than","value":{"number":-1.5}}})",
        nullptr},
-      {R"({"metric":"num"})", "name of a behavior"},
-      {R"({"name":"a b","metric":"num"})", "name of a behavior"},
+      {R"({"name":"a","metric":"aws:message-byte-size","metricDimension":{"dimensionName":"topics"}})",
+       nullptr},
+      {R"({"name":"a","metric":"aws:source-ip-address",
+           "metricDimension":{"dimensionName":"topics","operator":"NOT_IN"}})",
+       nullptr},
+      {R"({"metric":"num"})", "name must be"},
+      {R"({"name":"a b","metric":"num"})", "name must be"},
       {R"({"name":"a"})", "metric is required"},
       {R"({"name":"a","metric":"aws:bogus"})", "does not exist"},
-      {R"({"name":"a","metric":"unknown"})", "custom metric unknown does not exist"},
+      {R"({"name":"a","metric":"unknown"})", "metric names the custom metric unknown, which does not exist"},
       {R"({"name":"a","metric":"num","criteria":{}})", "comparisonOperator is required"},
       {R"({"name":"a","metric":"num","criteria":{"comparisonOperator":"equals"}})",
        "'equals' does not exist"},
@@ -57,15 +65,28 @@ TEST(Behavior, Constraints) {
        "durationSeconds cannot"},
       {R"({"name":"a","metric":"aws:listening-tcp-ports","criteria":{"comparisonOperator":"in-port-set",
            "value":{"ports":[65536]}}})",
-       "0 to 65535"},
+       "criteria.value.ports.1 must be a whole number from 0 to 65535"},
       {R"({"name":"a","metric":"ips","criteria":{"comparisonOperator":"in-cidr-set",
            "value":{"cidrs":["10.0.0.0/99"]}}})",
-       "is not a CIDR"},
+       "criteria.value.cidrs.1 is not an address or a CIDR"},
       {R"({"name":"a","metric":"num","criteria":{"comparisonOperator":"less-than","value":{"number":1},
            "consecutiveDatapointsToClear":11}})",
        "from 1 to 10"},
-      {R"({"name":"a","metric":"num","metricDimension":{"dimensionName":"d"}})", "not implemented",
-       ErrorCode::kUnimplemented},
+      {R"({"name":"a","metric":"num","metricDimension":{"dimensionName":"topics"}})",
+       "metricDimension cannot be used with the metric num"},
+      {R"({"name":"a","metric":"aws:num-disconnects","metricDimension":{"dimensionName":"topics"}})",
+       "metricDimension cannot be used with the metric aws:num-disconnects"},
+      {R"({"name":"a","metric":"aws:num-messages-sent","metricDimension":{"dimensionName":"other"}})",
+       "metricDimension.dimensionName names the dimension other, which does not exist"},
+      {R"({"name":"a","metric":"aws:num-messages-sent","metricDimension":{}})",
+       "metricDimension.dimensionName must be"},
+      {R"({"name":"a","metric":"aws:num-messages-sent",
+           "metricDimension":{"dimensionName":"topics","operator":"ALL"}})",
+       "metricDimension.operator must be IN or NOT_IN"},
+      {R"({"name":"a","metric":"aws:num-messages-sent","metricDimension":{"name":"topics"}})",
+       "metricDimension has no member 'name'"},
+      {R"({"name":"a","metric":"aws:num-messages-sent","metricDimension":"topics"})",
+       "metricDimension must be an object"},
       {R"({"name":"a","metric":"aws:num-disconnects","criteria":{"comparisonOperator":"less-than",
            "statisticalThreshold":{"statistic":"p99"},"durationSeconds":300}})",
        "statisticalThreshold (statistical criteria) is not implemented", ErrorCode::kUnimplemented},
@@ -73,7 +94,7 @@ TEST(Behavior, Constraints) {
        "mlDetectionConfig (ML Detect) is not implemented", ErrorCode::kUnimplemented},
   };
   for (const Case& c : cases) {
-    const auto behavior = Behavior::parse(*json::parse(c.behavior), custom);
+    const auto behavior = Behavior::parse(*json::parse(c.behavior), kAccount);
     if (c.reason == nullptr) {
       EXPECT_TRUE(behavior) << c.behavior << " " << behavior.error().message;
       continue;
@@ -87,8 +108,16 @@ TEST(Behavior, Constraints) {
 TEST(SecurityProfile, LimitsOfAProfile) {
   json::array twice = {*json::parse(R"({"name":"a","metric":"num"})"),
                        *json::parse(R"({"name":"a","metric":"num"})")};
-  EXPECT_FALSE(parse_behaviors(twice, custom));
-  EXPECT_EQ(validate_behaviors(twice, custom).size(), 1U);
+  EXPECT_FALSE(parse_behaviors(twice, kAccount));
+  EXPECT_EQ(validate_behaviors(twice, kAccount),
+            std::vector<std::string>{"behaviors.2.name a is used twice"});
+  twice[1].as_object()["criteria"] =
+      *json::parse(R"({"comparisonOperator":"less-than","value":{"number":"x"}})");
+  EXPECT_EQ(parse_behaviors(twice, kAccount).error().message,
+            "behaviors.2.criteria.value.number must be a number");
+  twice[1] = 7;
+  EXPECT_EQ(parse_behaviors(twice, kAccount).error().message, "behaviors.2 must be an object");
+  EXPECT_FALSE(parse_behaviors(json::array(101, twice[0]), kAccount));
   json::array ports;
   for (int i = 0; i < 600; ++i) ports.push_back(i);
   json::array two;
@@ -98,7 +127,7 @@ TEST(SecurityProfile, LimitsOfAProfile) {
                                {"criteria", json::object{{"comparisonOperator", "in-port-set"},
                                                          {"value", json::object{{"ports", ports}}}}}});
   }
-  const auto too_many = parse_behaviors(two, custom);
+  const auto too_many = parse_behaviors(two, kAccount);
   ASSERT_FALSE(too_many);
   EXPECT_NE(too_many.error().message.find("1000"), std::string::npos);
 }
@@ -118,6 +147,54 @@ TEST(SecurityProfile, StoredFormReadsBack) {
   EXPECT_EQ(profile->behaviors[0]->kind, ValueKind::kStrings);
   EXPECT_TRUE(profile->uses_metric("names"));
   EXPECT_FALSE(profile->uses_metric("other"));
+}
+
+TEST(SecurityProfile, DimensionsAreOfTheIdentity) {
+  const auto parse = [](const std::string& dimension) {
+    return Behavior::parse(
+        *json::parse(R"({"name":"a","metric":"aws:num-messages-sent")" + dimension +
+                     R"(,"criteria":{"comparisonOperator":"less-than","value":{"count":1}}})"),
+        kAccount);
+  };
+  const auto none = parse("");
+  const auto in = parse(R"(,"metricDimension":{"dimensionName":"topics"})");
+  const auto not_in = parse(R"(,"metricDimension":{"dimensionName":"topics","operator":"NOT_IN"})");
+  ASSERT_TRUE(none && in && not_in);
+  EXPECT_NE(none->fingerprint, in->fingerprint);
+  EXPECT_NE(not_in->fingerprint, in->fingerprint);
+  EXPECT_EQ(json::serialize(in->document),
+            R"({"name":"a","metric":"aws:num-messages-sent",)"
+            R"("metricDimension":{"dimensionName":"topics","operator":"IN"},)"
+            R"("criteria":{"comparisonOperator":"less-than","value":{"count":1},)"
+            R"("consecutiveDatapointsToAlarm":1,"consecutiveDatapointsToClear":1}})");
+  const auto list = json::parse(R"([{"metric":"aws:num-messages-sent"},
+    {"metric":"aws:num-messages-sent","metricDimension":{"dimensionName":"topics"}},
+    {"metric":"aws:num-messages-sent","metricDimension":{"dimensionName":"topics","operator":"NOT_IN"}}])");
+  SecurityProfile profile;
+  profile.retain_v2 = parse_retain_v2(list->get_array(), kAccount).value();
+  EXPECT_TRUE(profile.uses_dimension("topics"));
+  EXPECT_FALSE(profile.uses_dimension("other"));
+  const auto again = profile_from_json(to_json(profile));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(json::serialize(to_json(*again)), json::serialize(to_json(profile)));
+  json::array twice = list->get_array();
+  twice.push_back(twice[1]);
+  EXPECT_EQ(parse_retain_v2(twice, kAccount).error().message,
+            "additionalMetricsToRetainV2.4 repeats the metric aws:num-messages-sent");
+}
+
+TEST(Series, NamesReadBack) {
+  for (const MetricDimension& dimension :
+       {MetricDimension{}, MetricDimension{"a:b_c-1", DimensionOperator::kIn},
+        MetricDimension{"IN", DimensionOperator::kNotIn}}) {
+    const std::string name = series_name("aws:num-messages-sent", dimension);
+    const SeriesParts parts = split_series(name);
+    EXPECT_EQ(parts.metric, "aws:num-messages-sent");
+    EXPECT_EQ(parts.dimension, dimension.name);
+    EXPECT_EQ(parts.op, dimension.op);
+  }
+  EXPECT_EQ(series_name("m", {"d", DimensionOperator::kNotIn}), "m|NOT_IN|d");
+  EXPECT_EQ(split_series("m|d").metric, "m|d");
 }
 
 TEST(SecurityProfile, ExportTopics) {

@@ -14,7 +14,7 @@ using detect::ExportClass;
 constexpr int64_t kTime = 1767226500000;
 
 struct Given {
-  std::string metric, thing;
+  std::string series, thing;
   ExportClass combine = ExportClass::kAsIs;
   detect::Value value;
   int64_t time_ms = kTime;
@@ -52,7 +52,7 @@ void add(Batcher& batcher, const std::vector<Given>& points) {
     writer.add({given.topic,
                 "arn:aws:iam::123456789012:role/export",
                 "profile",
-                given.metric,
+                given.series,
                 given.thing,
                 given.combine,
                 given.version,
@@ -169,6 +169,23 @@ TEST(Batcher, OptionsForWhatTheSchemaLeavesOpen) {
   EXPECT_EQ(
       bodies(batcher),
       R"({"version":"1.0","metrics":[{"name":"aws:message-byte-size","thing":"a","value":{"count":8},"version":1,"timestamp":1767226500}]})"
+      "\n");
+}
+
+TEST(Batcher, ADimensionIsAMember) {
+  Batcher batcher{BatchOptions{}};
+  const std::string in = "aws:num-messages-sent|IN|topics", out = "aws:num-messages-sent|NOT_IN|topics";
+  add(batcher, {{in, "a", ExportClass::kSum, detect::Value::of_count(2)},
+                {out, "a", ExportClass::kSum, detect::Value::of_count(5)},
+                {"aws:message-byte-size|IN|topics", "a", ExportClass::kSizeMin, detect::Value::of_count(1)},
+                {in, "a", ExportClass::kSum, detect::Value::of_count(1)}});
+  EXPECT_EQ(
+      bodies(batcher),
+      R"({"version":"1.0","metrics":[{"name":"aws:message-byte-size-min","thing":"a","value":{"count":1},"version":1,"timestamp":1767226500000,"dimension":{"name":"topics","operator":"IN"}}]})"
+      "\n"
+      R"({"version":"1.0","metrics":[{"name":"aws:num-messages-sent","thing":"a","value":{"count":3},"version":1,"timestamp":1767226500000,"dimension":{"name":"topics","operator":"IN"}}]})"
+      "\n"
+      R"({"version":"1.0","metrics":[{"name":"aws:num-messages-sent","thing":"a","value":{"count":5},"version":1,"timestamp":1767226500000,"dimension":{"name":"topics","operator":"NOT_IN"}}]})"
       "\n");
 }
 

@@ -49,7 +49,7 @@ std::vector<std::string> exported(const log::Log& log) {
     for (const log::Record& record : read_all(log, {"exports", p})) {
       EXPECT_TRUE(exporting::read_record(record.value, [&](const exporting::Point& point) {
         std::string_view bytes = point.value;
-        out.push_back(std::string(point.thing) + " " + std::string(point.metric) + " " +
+        out.push_back(std::string(point.thing) + " " + std::string(point.series) + " " +
                       json::serialize(detect::to_json(*detect::decode_value(bytes))));
       }));
     }

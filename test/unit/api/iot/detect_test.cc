@@ -142,6 +142,74 @@ TEST_F(DetectApi, CustomMetrics) {
             "404 ResourceNotFoundException");
 }
 
+TEST_F(DetectApi, Dimensions) {
+  const auto create = [&](const std::string& name, const std::string& token, const std::string& values) {
+    return call("CreateDimension", R"({"name":")" + name + R"(","type":"TOPIC_FILTER","stringValues":[)" +
+                                       values + R"(],"clientRequestToken":")" + token + R"("})");
+  };
+  const std::string made = R"({"name":"d","arn":"arn:aws:iot:us-east-1:123456789012:dimension/d"})";
+  const std::string values = R"("fleet/${iot:ClientId}/#","a/+")";
+  EXPECT_EQ(create("d", "t", values), made);
+  EXPECT_EQ(create("d", "t", values), made) << "the same request again";
+  EXPECT_EQ(create("d", "t", R"("a")"), "409 ResourceAlreadyExistsException: The dimension d already exists");
+  EXPECT_EQ(create("d", "t2", values), "409 ResourceAlreadyExistsException: The dimension d already exists");
+  EXPECT_EQ(create("e", "t", values),
+            "400 InvalidRequestException: The clientRequestToken was used for the dimension d");
+  for (const char* bad : {R"("a/#/b")", R"("a+")", R"("")", R"("${iot:Connection.Thing.ThingName}")",
+                          R"("a/${iot:ClientId")", R"("$share/g/a")", ""}) {
+    EXPECT_EQ(create("bad", "bad", bad).substr(0, 27), "400 InvalidRequestException") << bad;
+  }
+  EXPECT_EQ(head("CreateDimension",
+                 R"({"name":"x","type":"TAG","stringValues":["a"],"clientRequestToken":"x"})", 27),
+            "400 InvalidRequestException");
+  EXPECT_EQ(call("DescribeDimension", R"({"name":"d"})"),
+            R"({"name":"d","arn":"arn:aws:iot:us-east-1:123456789012:dimension/d","type":"TOPIC_FILTER",)"
+            R"("stringValues":["fleet/${iot:ClientId}/#","a/+"],"creationDate":1767225600,)"
+            R"("lastModifiedDate":1767225600})");
+  clock_.advance(Duration{1000});
+  EXPECT_EQ(call("UpdateDimension", R"({"name":"d","stringValues":["b"]})"),
+            R"({"name":"d","arn":"arn:aws:iot:us-east-1:123456789012:dimension/d","type":"TOPIC_FILTER",)"
+            R"("stringValues":["b"],"creationDate":1767225600,"lastModifiedDate":1767225601})");
+  EXPECT_EQ(head("UpdateDimension", R"({"name":"x","stringValues":["b"]})", 29),
+            "404 ResourceNotFoundException");
+  EXPECT_EQ(call("TagResource", R"({"resourceArn":"arn:aws:iot:us-east-1:123456789012:dimension/d",)"
+                                R"("tags":[{"Key":"k","Value":"v"}]})"),
+            "{}");
+  for (int i = 1; i < 10; ++i)
+    EXPECT_EQ(create("d" + std::to_string(i), "t" + std::to_string(i), values)[0], '{');
+  EXPECT_EQ(create("one-more", "t10", values),
+            "410 LimitExceededException: An account has at most 10 dimensions");
+  EXPECT_EQ(call("ListDimensions", R"({"maxResults":2})").substr(0, 37),
+            R"({"dimensionNames":["d","d1"],"nextTok)");
+  // In use by a profile: listed by it, and not to be deleted.
+  EXPECT_EQ(head("CreateSecurityProfile", R"({"securityProfileName":"p","behaviors":[{"name":"b",
+      "metric":"aws:num-messages-sent","metricDimension":{"dimensionName":"d","operator":"NOT_IN"}}]})",
+                 22),
+            R"({"securityProfileName")");
+  EXPECT_EQ(object("ListSecurityProfiles", R"({"dimensionName":"d"})")
+                .at("securityProfileIdentifiers")
+                .get_array()
+                .size(),
+            1U);
+  EXPECT_EQ(object("ListSecurityProfiles", R"({"dimensionName":"d1"})")
+                .at("securityProfileIdentifiers")
+                .get_array()
+                .size(),
+            0U);
+  EXPECT_EQ(call("DeleteDimension", R"({"name":"d"})"),
+            "400 InvalidRequestException: The dimension d is used by the security profile p");
+  EXPECT_EQ(call("DeleteDimension", R"({"name":"d1"})"), "{}");
+  EXPECT_EQ(call("DeleteDimension", R"({"name":"d1"})"), "{}");
+  EXPECT_EQ(call("DeleteSecurityProfile", R"({"securityProfileName":"p"})"), "{}");
+  EXPECT_EQ(call("DeleteDimension", R"({"name":"d"})"), "{}");
+  EXPECT_EQ(head("DescribeDimension", R"({"name":"d"})", 29), "404 ResourceNotFoundException");
+  EXPECT_EQ(
+      call("CreateSecurityProfile", R"({"securityProfileName":"p","additionalMetricsToRetainV2":[
+      {"metric":"aws:num-messages-sent","metricDimension":{"dimensionName":"d"}}]})"),
+      "400 InvalidRequestException: additionalMetricsToRetainV2.1.metricDimension.dimensionName names the "
+      "dimension d, which does not exist");
+}
+
 TEST_F(DetectApi, TheProfileOfTheStory) {
   metric("mobilerssi", "number");
   const std::string profile = R"("securityProfileName":"Monitor_RSSI")";
@@ -192,12 +260,11 @@ TEST_F(DetectApi, RefusalsNameWhatIsMissing) {
   const auto create = [&](const std::string& more) {
     return call("CreateSecurityProfile", R"({"securityProfileName":"p",)" + more + "}");
   };
-  EXPECT_NE(
-      create(R"("behaviors":[{"name":"b","metric":"aws:num-disconnects","criteria":{
+  EXPECT_NE(create(R"("behaviors":[{"name":"b","metric":"aws:num-disconnects","criteria":{
                    "comparisonOperator":"less-than","statisticalThreshold":{"statistic":"p90"}}}])")
-          .find(
-              "400 InvalidRequestException: behavior b: statisticalThreshold (statistical criteria) is not"),
-      std::string::npos);
+                .find("400 InvalidRequestException: behaviors.1.criteria.statisticalThreshold (statistical "
+                      "criteria) is not"),
+            std::string::npos);
   EXPECT_NE(create(R"("behaviors":[{"name":"b","metric":"unknown"}])").find("does not exist"),
             std::string::npos);
   EXPECT_EQ(
@@ -211,7 +278,7 @@ TEST_F(DetectApi, RefusalsNameWhatIsMissing) {
                  R"({"behaviors":[{"name":"b","metric":"aws:num-disconnects"}]})"),
             R"({"valid":true,"validationErrors":[]})");
   EXPECT_EQ(call("ValidateSecurityProfileBehaviors", R"({"behaviors":[{"name":"b"}]})"),
-            R"({"valid":false,"validationErrors":[{"errorMessage":"behavior b: metric is required"}]})");
+            R"({"valid":false,"validationErrors":[{"errorMessage":"behaviors.1.metric is required"}]})");
 }
 
 TEST_F(DetectApi, Targets) {
