@@ -27,6 +27,29 @@ uint64_t count_of(const json::object& command, std::string_view name) {
   return static_cast<uint64_t>(json::int_or(command, name, 0));
 }
 
+Status read_messages(const json::object& from, detect::MessageCounters& into,
+                     std::vector<detect::IpAddress>& addresses) {
+  into.messages_sent = count_of(from, "sent");
+  into.messages_received = count_of(from, "received");
+  into.authorization_failures = count_of(from, "failures");
+  if (const json::array* sizes = json::find_array(from, "sizes"); sizes != nullptr && sizes->size() == 3) {
+    uint64_t* const parts[] = {&into.message_bytes_total, &into.message_bytes_min, &into.message_bytes_max};
+    for (size_t i = 0; i < 3; ++i) {
+      if ((*sizes)[i].is_int64()) *parts[i] = static_cast<uint64_t>((*sizes)[i].get_int64());
+    }
+  }
+  const json::array* list = json::find_array(from, "addresses");
+  if (list == nullptr) return {};
+  for (const json::value& text : *list) {
+    detect::IpAddress address;
+    if (!text.is_string() || !detect::IpAddress::parse(text.get_string(), address)) {
+      return fail(ErrorCode::kInvalidArgument, "not an address");
+    }
+    addresses.push_back(address);
+  }
+  return {};
+}
+
 }  // namespace
 
 json::object Fleet::run(const json::object& command) {
@@ -145,26 +168,22 @@ Status Fleet::report(const json::object& command, json::object& answer) {
 Status Fleet::observe(const json::object& command) {
   detect::Observation seen;
   seen.from = seen.to = {json::int_or(command, "time", 0)};
-  seen.messages_sent = count_of(command, "sent");
-  seen.messages_received = count_of(command, "received");
-  if (const json::array* sizes = json::find_array(command, "sizes"); sizes != nullptr && sizes->size() == 3) {
-    uint64_t* const into[] = {&seen.message_bytes_total, &seen.message_bytes_min, &seen.message_bytes_max};
-    for (size_t i = 0; i < 3; ++i) {
-      if ((*sizes)[i].is_int64()) *into[i] = static_cast<uint64_t>((*sizes)[i].get_int64());
-    }
-  }
-  seen.authorization_failures = count_of(command, "failures");
+  if (auto ok = read_messages(command, seen, seen.addresses); !ok) return ok;
   seen.connection_attempts = count_of(command, "attempts");
   seen.disconnects = count_of(command, "disconnects");
   seen.connected = json::bool_or(command, "connected", false);
   seen.disconnected_since = {json::int_or(command, "disconnected_since", 0)};
-  if (const json::array* addresses = json::find_array(command, "addresses")) {
-    for (const json::value& text : *addresses) {
-      detect::IpAddress address;
-      if (!text.is_string() || !detect::IpAddress::parse(text.get_string(), address)) {
-        return fail(ErrorCode::kInvalidArgument, "not an address");
-      }
-      seen.addresses.push_back(address);
+  if (const json::object* dimensions = json::find_object(command, "dimensions")) {
+    for (const auto& [name, counted] : *dimensions) {
+      const std::string_view text = name;
+      const size_t bar = text.find('|');
+      const auto op =
+          bar < text.size() ? detect::parse_dimension_operator(text.substr(bar + 1)) : std::nullopt;
+      if (!op || !counted.is_object()) return fail(ErrorCode::kInvalidArgument, "dimensions: \"name|IN\"");
+      detect::DimensionCounters counters;
+      counters.dimension = {std::string(text.substr(0, bar)), *op};
+      if (auto ok = read_messages(counted.get_object(), counters, counters.addresses); !ok) return ok;
+      seen.dimensions.push_back(std::move(counters));
     }
   }
   const std::string_view thing = json::string_or(command, "thing");

@@ -13,13 +13,14 @@ namespace fleetward::model {
 
 // Not for production: an answer {"error": ...} where a command is not understood.
 //
-//   {"op":"fleet", "partitions":2, "tick_ms":300000, "silence_ms":..., "forget_ms":...}      a new, empty
-//   fleet
+//   {"op":"fleet", "partitions":2, "tick_ms":300000, "silence_ms":..., "forget_ms":...}
+//      a new, empty fleet
 //   {"op":"configure", "custom_metrics":{"rssi":"number"}, "profiles":[{DescribeSecurityProfile's members}],
 //    "members":{"thing":[indexes of profiles]}}
 //   {"op":"report", "thing":"a", "time":ms, "body":{the report as the device sends it}}
 //   {"op":"observe", "thing":"a", "time":ms, "sent":2, "received":0, "sizes":[total,min,max], "failures":0,
-//    "attempts":0, "disconnects":0, "connected":true, "disconnected_since":ms, "addresses":["192.0.2.1"]}
+//    "attempts":0, "disconnects":0, "connected":true, "disconnected_since":ms, "addresses":["192.0.2.1"],
+//    "dimensions":{"name|IN":{sent, received, sizes, failures, addresses of what counts for it}}}
 //   {"op":"tick", "time":ms, "slice":things}
 //   {"op":"restart"}      every engine is made anew from what it said was to be written
 //

@@ -11,6 +11,9 @@ ADDRESSES = ["192.0.2.1", "192.0.2.77", "198.51.100.9", "10.0.0.1", "2001:db8::1
 NETWORKS = ["192.0.2.0/24", "192.0.2.64/26", "0.0.0.0/0", "10.0.0.1", "2001:db8::/32", "::/0", "198.51.100.9/32"]
 PORTS = [22, 80, 443, 5683, 8883]
 STRINGS = ["sshd", "agent", "x", "cron"]
+DIMENSIONAL = ["aws:num-messages-sent", "aws:num-messages-received", "aws:message-byte-size",
+               "aws:num-authorization-failures", "aws:source-ip-address"]
+DIMENSIONS = [(name, op) for name in ("telemetry", "commands") for op in ("IN", "NOT_IN")]
 NUMERIC = ["less-than", "less-than-equals", "greater-than", "greater-than-equals"]
 
 
@@ -55,9 +58,15 @@ class History:
         criteria["value"] = {kind: r.sample(choices, r.randint(1, 2))}
         return criteria
 
+    def metric(self, metric):
+        if metric not in DIMENSIONAL or self.random.random() < 0.5:
+            return {"metric": metric}
+        name, op = self.random.choice(DIMENSIONS)
+        return {"metric": metric, "metricDimension": {"dimensionName": name, "operator": op}}
+
     def behavior(self, name):
         metric = self.random.choice([*BUILTIN, *CUSTOMS])
-        behavior = {"name": name, "metric": metric}
+        behavior = {"name": name, **self.metric(metric)}
         if self.random.random() < 0.9:
             behavior["criteria"] = self.criteria(metric)
         return behavior
@@ -66,7 +75,7 @@ class History:
         r = self.random
         return {"securityProfileName": f"p{index}",
                 "behaviors": [self.behavior(f"b{i}") for i in range(r.randint(1, 5))],
-                "additionalMetricsToRetainV2": [{"metric": m} for m in r.sample([*BUILTIN, *CUSTOMS], r.randint(0, 2))]}
+                "additionalMetricsToRetainV2": [self.metric(m) for m in r.sample([*BUILTIN, *CUSTOMS], r.randint(0, 2))]}
 
     def configure(self):
         return {"op": "configure", "custom_metrics": dict(CUSTOMS), "profiles": [dict(p) for p in self.profiles],
@@ -151,15 +160,19 @@ class History:
             thing, body = self.late.pop(0)
             self.steps.append({"op": "report", "thing": thing, "time": self.now, "body": body})
 
-    def observe(self, thing):
+    def messages(self):
         r = self.random
         sent = r.choice([0, 1, 3, 8])
         sizes = sorted(r.randint(0, 20) for _ in range(sent)) or [0]
+        return {"sent": sent, "received": r.choice([0, 0, 2, 11]), "sizes": [sum(sizes), sizes[0], sizes[-1]],
+                "failures": r.choice([0, 0, 1, 6]), "addresses": r.sample(ADDRESSES, r.choice([0, 1, 2]))}
+
+    def observe(self, thing):
+        r = self.random
         connected = r.random() < 0.6
-        seen = {"op": "observe", "thing": thing, "time": self.now, "sent": sent, "received": r.choice([0, 0, 2, 11]),
-                "sizes": [sum(sizes), sizes[0], sizes[-1]], "failures": r.choice([0, 0, 1, 6]),
+        seen = {"op": "observe", "thing": thing, "time": self.now, **self.messages(),
                 "attempts": r.choice([0, 1, 2]), "disconnects": r.choice([0, 0, 1]), "connected": connected,
-                "addresses": r.sample(ADDRESSES, r.choice([0, 1, 2]))}
+                "dimensions": {"|".join((name, op)): self.messages() for name, op in DIMENSIONS if r.random() < 0.5}}
         if connected:
             self.disconnected.pop(thing, None)
         else:

@@ -25,6 +25,7 @@ BUILTIN = {
     "aws:num-disconnects": ("count", "cloud", True),
     "aws:disconnect-duration": ("count", "cloud", False),
 }
+# What an observation calls the counters; the last two are not counted by dimension.
 COUNTER_FIELD = {
     "aws:num-messages-sent": "sent",
     "aws:num-messages-received": "received",
@@ -32,6 +33,21 @@ COUNTER_FIELD = {
     "aws:num-connection-attempts": "attempts",
     "aws:num-disconnects": "disconnects",
 }
+
+
+def dimension_of(of):
+    """(name, operator) of a behaviour or a metric to retain; None without one."""
+    given = of.get("metricDimension")
+    return (given["dimensionName"], given.get("operator", "IN")) if given else None
+
+
+def series_of(of):
+    return of["metric"], dimension_of(of)
+
+
+def series_name(series):
+    metric, dimension = series
+    return f"{metric}|{dimension[1]}|{dimension[0]}" if dimension else metric
 
 
 def is_normal(criteria, kind, value):
@@ -79,9 +95,9 @@ class Watch:
 class Thing:
     reports: list = field(default_factory=list)  # (time, id, values)
     observations: list = field(default_factory=list)
-    cloud_points: dict = field(default_factory=dict)  # metric -> [(tick, value)] of periods, for windows
+    cloud_points: dict = field(default_factory=dict)  # series -> [(tick, value)] of periods, for windows
     watches: dict = field(default_factory=dict)  # identity -> Watch
-    summed_since: dict = field(default_factory=dict)  # (metric, seconds) -> index of first report, first cloud point
+    summed_since: dict = field(default_factory=dict)  # (series, seconds) -> index of first report, first cloud point
     ticked: int = 0  # observations before the latest tick
     last_event: int = 0
     connected: bool = False
@@ -109,12 +125,16 @@ class Reference:
     def profiles_of(self, name):
         return [self.profiles[i] for i in self.members.get(name, [])]
 
-    def metrics_of(self, name):
+    def series_of_thing(self, name):
+        """What is wanted of it: (metric, dimension)."""
         wanted = set()
         for profile in self.profiles_of(name):
-            wanted.update(b["metric"] for b in profile.get("behaviors", []) if "metric" in b)
-            wanted.update(m["metric"] for m in profile.get("additionalMetricsToRetainV2", []))
-        return sorted(metric for metric in wanted if self.kind_of(metric))
+            wanted.update(series_of(b) for b in profile.get("behaviors", []) if "metric" in b)
+            wanted.update(series_of(m) for m in profile.get("additionalMetricsToRetainV2", []))
+        return sorted((s for s in wanted if self.kind_of(s[0])), key=series_name)
+
+    def cloud_series(self, name):
+        return [s for s in self.series_of_thing(name) if s[0] in BUILTIN and BUILTIN[s[0]][1] == "cloud"]
 
     def seconds_of(self, behavior):
         """Of the window; 0: a data point is judged alone."""
@@ -133,12 +153,12 @@ class Reference:
             for behavior in profile.get("behaviors", []):
                 if "criteria" not in behavior:
                     continue
-                identity = (profile["securityProfileName"], behavior["name"], behavior["metric"],
+                identity = (profile["securityProfileName"], behavior["name"], series_of(behavior),
                             repr(sorted(behavior["criteria"].items(), key=str)))
                 applies[identity] = thing.watches.get(identity) or Watch(profile["securityProfileName"], behavior)
                 applies[identity].behavior = behavior
                 if seconds := self.seconds_of(behavior):
-                    summed.add((behavior["metric"], seconds))
+                    summed.add((series_of(behavior), seconds))
         effects = [self.event("alarm-invalidated", now, name, watch, None)
                    for identity, watch in thing.watches.items() if watch.alarm and identity not in applies]
         thing.watches = applies
@@ -150,11 +170,11 @@ class Reference:
     def reach(self, name, now):
         """The thing, if any profile reaches it, and what that led to."""
         if name not in self.things:
-            if not self.metrics_of(name):
+            if not self.series_of_thing(name):
                 return None, []
             self.things[name] = Thing()
         effects = self.settle(name, now)
-        return (self.things[name] if self.metrics_of(name) else None), effects
+        return (self.things[name] if self.series_of_thing(name) else None), effects
 
     # What happens.
 
@@ -164,19 +184,19 @@ class Reference:
             return effects
         thing.reports.append((now, report_id, values))
         thing.last_event = now
-        for metric in self.metrics_of(name):
-            if metric not in values:
+        for metric, dimension in self.series_of_thing(name):
+            if metric not in values or dimension:
                 continue
             kind, value = values[metric]
             if kind != self.kind_of(metric):
                 continue
             effects.append(("kept", metric, name, now, value))
-            for watch in self.watches_of(thing, metric):
+            for watch in self.watches_of(thing, (metric, None)):
                 judged = value
                 if seconds := self.seconds_of(watch.behavior):
                     # The window's edge moves in steps of the tick.
                     first_step = now // self.tick_ms - max(seconds * 1000 // self.tick_ms, 1)
-                    begin = thing.summed_since[(metric, seconds)][0]
+                    begin = thing.summed_since[((metric, None), seconds)][0]
                     judged = sum(v[metric][1] for t, _, v in thing.reports[begin:]
                                  if metric in v and t // self.tick_ms > first_step)
                 effects += self.judge(name, watch, now, kind, judged)
@@ -187,14 +207,17 @@ class Reference:
         if thing is None:
             return effects
         thing.last_event = now
-        if not any(m in BUILTIN and BUILTIN[m][1] == "cloud" for m in self.metrics_of(name)):
+        cloud = self.cloud_series(name)
+        if not cloud:
             return effects
-        thing.observations.append((now, seen))
+        # Counted apart for the dimensions that somebody wants of the thing at that time.
+        parts = {d: seen.get("dimensions", {}).get("|".join(d), {}) for _, d in cloud if d}
+        thing.observations.append((now, seen, parts))
         changed = seen["connected"] != thing.connected or seen.get("disconnects", 0) > 0
         thing.connected = seen["connected"]
         thing.tracked |= seen["connected"] or seen.get("disconnects", 0) > 0
         thing.disconnected_since = 0 if seen["connected"] else seen.get("disconnected_since") or now
-        if changed and thing.tracked and "aws:disconnect-duration" in self.metrics_of(name):
+        if changed and thing.tracked and ("aws:disconnect-duration", None) in cloud:
             effects += self.disconnect_duration(name, thing, now)
         return effects
 
@@ -208,7 +231,7 @@ class Reference:
         thing = self.things[name]
         effects = self.settle(name, now)
         idle = thing.last_event < now - self.forget_ms and not thing.connected
-        if (idle or not self.metrics_of(name)) and not any(w.alarm for w in thing.watches.values()):
+        if (idle or not self.series_of_thing(name)) and not any(w.alarm for w in thing.watches.values()):
             del self.things[name]
             return effects
         for watch in thing.watches.values():
@@ -221,39 +244,42 @@ class Reference:
 
     def tick_cloud(self, name, thing, now):
         effects = []
-        seen = [s for _, s in thing.observations[thing.ticked:]]
+        period = thing.observations[thing.ticked:]
         thing.ticked = len(thing.observations)
-        active = bool(seen)
-        for metric in self.metrics_of(name):
+        active = bool(period)
+        for series in self.cloud_series(name):
+            metric, dimension = series
+            seen = [parts.get(dimension, {}) if dimension else all_of_it for _, all_of_it, parts in period]
+            kept = series_name(series)
             if metric in COUNTER_FIELD:
                 count = sum(s.get(COUNTER_FIELD[metric], 0) for s in seen)
-                series = thing.cloud_points.setdefault(metric, [])
-                series.append((now, count))
+                counts = thing.cloud_points.setdefault(series, [])
+                counts.append((now, count))
                 point = active or thing.connected
                 if point:
-                    effects.append(("kept", metric, name, now, count))
-                for watch in self.watches_of(thing, metric):
+                    effects.append(("kept", kept, name, now, count))
+                for watch in self.watches_of(thing, series):
                     judged, has_point = count, point
                     if seconds := self.seconds_of(watch.behavior):
                         periods = max(seconds * 1000 // self.tick_ms, 1)
-                        begin = thing.summed_since[(metric, seconds)][1]
-                        judged = sum(c for t, c in series[begin:] if t > now - periods * self.tick_ms)
-                        has_point = point or any(t > now - periods * self.tick_ms for t, _ in thing.observations)
+                        begin = thing.summed_since[(series, seconds)][1]
+                        judged = sum(c for t, c in counts[begin:] if t > now - periods * self.tick_ms)
+                        has_point = point or any(t > now - periods * self.tick_ms for t, _, _ in thing.observations)
                     if has_point:
                         effects += self.judge(name, watch, now, "count", judged)
             elif metric == "aws:message-byte-size":
                 sizes = [s["sizes"] for s in seen if s.get("sent", 0) > 0]
                 if sizes:
                     smallest, largest = min(s[1] for s in sizes), max(s[2] for s in sizes)
-                    effects.append(("kept", metric, name, now, largest))
-                    for watch in self.watches_of(thing, metric):
+                    effects.append(("kept", kept, name, now, largest))
+                    for watch in self.watches_of(thing, series):
                         less = watch.behavior["criteria"]["comparisonOperator"].startswith("less")
                         effects += self.judge(name, watch, now, "count", largest if less else smallest)
             elif metric == "aws:source-ip-address":
                 addresses = sorted({a for s in seen for a in s.get("addresses", [])})
                 if addresses:
-                    effects.append(("kept", metric, name, now, addresses))
-                    for watch in self.watches_of(thing, metric):
+                    effects.append(("kept", kept, name, now, addresses))
+                    for watch in self.watches_of(thing, series):
                         effects += self.judge(name, watch, now, "cidrs", addresses)
             elif metric == "aws:disconnect-duration" and thing.tracked:
                 effects += self.disconnect_duration(name, thing, now)
@@ -262,7 +288,7 @@ class Reference:
     def disconnect_duration(self, name, thing, now):
         away = 0 if thing.connected else max(now - thing.disconnected_since, 0)
         effects = [("kept", "aws:disconnect-duration", name, now, away // 1000)]
-        for watch in self.watches_of(thing, "aws:disconnect-duration"):
+        for watch in self.watches_of(thing, ("aws:disconnect-duration", None)):
             # The threshold is in minutes; the value is in whole seconds.
             criteria = watch.behavior["criteria"]
             minutes = {"comparisonOperator": criteria["comparisonOperator"],
@@ -272,9 +298,9 @@ class Reference:
 
     # Behaviours.
 
-    def watches_of(self, thing, metric):
+    def watches_of(self, thing, series):
         return [w for w in thing.watches.values()
-                if w.behavior["metric"] == metric and self.kind_of(metric) in w.behavior["criteria"]["value"]]
+                if series_of(w.behavior) == series and self.kind_of(series[0]) in w.behavior["criteria"]["value"]]
 
     def judge(self, name, watch, now, kind, value, criteria=None):
         normal = is_normal(criteria or watch.behavior["criteria"], kind, value)
