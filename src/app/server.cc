@@ -7,6 +7,7 @@
 #include "core/files.h"
 #include "lake/local_store.h"
 #include "log/embedded_log.h"
+#include "registry/dynamic_groups.h"
 
 namespace fleetward::app {
 namespace {
@@ -38,6 +39,7 @@ Status open_stores(Server::Parts& p) {
   p.scope = {AccountId::trusted(p.config.account.id), p.config.account.region};
   add_tables(p);
   if (auto ok = p.store.open(p.data.file("state.db")); !ok) return ok;
+  if (auto ok = registry::load_dynamic_groups(p.store, p.registry_tables); !ok) return ok;
   auto log = log::open_embedded_log(
       {.directory = p.data.file("log"), .queue_bytes_max = p.config.log.queue_bytes_max}, p.logger,
       p.metrics);

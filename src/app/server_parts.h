@@ -38,6 +38,7 @@
 #include "pipeline/detect_tables.h"
 #include "pipeline/export_stage.h"
 #include "pipeline/ingest.h"
+#include "pipeline/membership_stage.h"
 #include "pipeline/report_intake.h"
 #include "pipeline/rule_runner.h"
 #include "registry/device_authorizer.h"
@@ -87,6 +88,7 @@ struct Server::Parts {
   std::unique_ptr<pipeline::ReportIntake> report_intake;
   std::unique_ptr<pipeline::Ingest> ingest;
   std::unique_ptr<broker::ObservationSink> observations;
+  std::unique_ptr<pipeline::MembershipStage> membership;
   std::unique_ptr<broker::Broker> broker;
   std::unique_ptr<delivery::Worker> delivery;
   std::unique_ptr<alerts::Signer> signer;

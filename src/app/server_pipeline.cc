@@ -30,12 +30,16 @@ Status start_broker(Server::Parts& p) {
   p.ingest = std::make_unique<pipeline::Ingest>(*p.rule_services, *p.report_intake);
   p.observations =
       std::make_unique<pipeline::LogObservationSink>(p.config.detect.partitions, *p.log, p.logger, p.metrics);
+  p.membership = std::make_unique<pipeline::MembershipStage>(pipeline::MembershipOptions{}, p.store,
+                                                             p.registry_tables, p.logger, p.metrics);
+  p.membership->start();
   broker::Options options = p.config.broker;
   // Several times a tick, so that each tick holds about as many observations of a device as any other.
   options.observation_interval = std::max<Duration>(p.config.detect.tick / 4, Duration{1000});
   p.broker = std::make_unique<broker::Broker>(
-      options, broker::Broker::Dependencies{*p.log, p.store, *p.device_authorizer, *p.ingest, *p.observations,
-                                            p.clock, p.steady, p.random, p.logger, p.metrics});
+      options,
+      broker::Broker::Dependencies{*p.log, p.store, *p.device_authorizer, *p.ingest, *p.observations, p.clock,
+                                   p.steady, p.random, p.logger, p.metrics, p.membership.get()});
   return p.broker->start();
 }
 
@@ -127,6 +131,7 @@ Status start_pipeline(Server::Parts& p) {
 }
 
 void stop_pipeline(Server::Parts& p) {
+  if (p.membership) p.membership->stop();
   if (p.exports) p.exports->stop();
   if (p.detect) p.detect->stop();
   if (p.actions) p.actions->stop();

@@ -80,7 +80,8 @@ class Broker {
     const Clock& steady;  // elapsed time: keep-alive and every other deadline of this run
     Random& random;
     Logger& logger;
-    Metrics& metrics;  // must not be scraped after the broker is gone
+    Metrics& metrics;                  // must not be scraped after the broker is gone
+    PresenceSink* presence = nullptr;  // may be null
   };
 
   // `options` must pass check().

@@ -130,6 +130,22 @@ class ObservationSink {
   virtual void on_observations(std::vector<Observation> batch) = 0;
 };
 
+// A client came or went, whatever its id.
+struct Presence {
+  std::string_view thing;  // thing name, or the client id of an unregistered device
+  bool connected = false;
+  Timestamp at;
+  std::string_view disconnect_reason;  // of lifecycle events; empty if connected
+};
+
+// Called on the shard's thread that owns the client, for each client in the order of events; views live for
+// the call only. Must not block.
+class PresenceSink {
+ public:
+  virtual ~PresenceSink() = default;
+  virtual void on_presence(const Presence& presence) = 0;
+};
+
 // Publishing from inside the program; thread safe. `done` (may be empty) runs when the message has been
 // handed to every matching live subscriber and is durable for persistent sessions and as retained message: on
 // some shard's thread.

@@ -186,7 +186,8 @@ class Shard {
   void set_session_timer(ClientSession& session);
   void check_session(const std::string& client_id, Timestamp deadline);
   ClientSession* find_session(std::string_view client_id) const;
-  void announce_presence(Connection& connection, ClientSession& session, bool connected, EndReason reason);
+  void announce_presence(Connection& connection, ClientSession& session, std::string_view thing,
+                         bool connected, EndReason reason);
   void queue_internal(MessagePtr message);
 
   // shard_publish.cc

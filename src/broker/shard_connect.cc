@@ -312,7 +312,7 @@ void Shard::answer_connect(Connection& connection) {
   set_timer(connection);
   mark_dirty(connection);
   stats_.connects.add();
-  announce_presence(connection, *session, true, EndReason::kClientInitiated);
+  announce_presence(connection, *session, connection.observed->thing, true, EndReason::kClientInitiated);
   send_backlog(*session);
 }
 

@@ -62,7 +62,7 @@ void Shard::release_session(Connection& connection, EndReason reason) {
   connection.observed = nullptr;
   connection.session = nullptr;
   fire_will(connection, session);
-  announce_presence(connection, session, false, reason);
+  announce_presence(connection, session, observed.thing, false, reason);
   if (!session.persistent || session.expiry_s == 0) {
     end_session(session.client_id);
     return;
@@ -137,8 +137,11 @@ void Shard::queue_internal(MessagePtr message) {
   internal_.emplace_back(std::move(message), std::string());
 }
 
-void Shard::announce_presence(Connection& connection, ClientSession& session, bool connected,
-                              EndReason reason) {
+void Shard::announce_presence(Connection& connection, ClientSession& session, std::string_view thing,
+                              bool connected, EndReason reason) {
+  if (PresenceSink* sink = context_.dependencies.presence; sink != nullptr) {
+    sink->on_presence({thing, connected, now_, connected ? std::string_view() : to_string(reason)});
+  }
   if (!lifecycle::has_events(session.client_id)) return;
   const auto& policy = connection.access.policy();
   lifecycle::Subject subject;

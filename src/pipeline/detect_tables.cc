@@ -77,7 +77,15 @@ struct Reach {
   }
   void append_groups(std::string_view thing, std::vector<uint32_t>& out) const {
     const auto& by_name = snapshot->get(registry.groups);
-    snapshot->get(registry.thing_groups).visit_prefix(state::key(thing, ""), [&](const auto& entry) {
+    const std::string prefix = state::key(thing, "");
+    snapshot->get(registry.dynamic_thing_groups).visit_prefix(prefix, [&](const auto& entry) {
+      const std::string name(state::key_tail(entry.key));
+      // One that was deleted may still be listed for a moment.
+      const auto it = by_name.find(name) == nullptr ? groups.end() : groups.find(name);
+      if (it != groups.end()) out.insert(out.end(), it->second.begin(), it->second.end());
+      return true;
+    });
+    snapshot->get(registry.thing_groups).visit_prefix(prefix, [&](const auto& entry) {
       std::string name(state::key_tail(entry.key));
       for (int depth = 0; depth < kGroupDepthMax && !name.empty(); ++depth) {
         if (const auto it = groups.find(name); it != groups.end()) {
@@ -143,7 +151,8 @@ bool DetectConfigBuilder::same_reach(const state::Snapshot& snapshot) const {
   return &snapshot.get(tables_.target_profiles) == &last_->get(tables_.target_profiles) &&
          &snapshot.get(registry_.things) == &last_->get(registry_.things) &&
          &snapshot.get(registry_.groups) == &last_->get(registry_.groups) &&
-         &snapshot.get(registry_.thing_groups) == &last_->get(registry_.thing_groups);
+         &snapshot.get(registry_.thing_groups) == &last_->get(registry_.thing_groups) &&
+         &snapshot.get(registry_.dynamic_thing_groups) == &last_->get(registry_.dynamic_thing_groups);
 }
 
 detect::ConfigPtr DetectConfigBuilder::refresh(state::SnapshotPtr snapshot) {

@@ -51,10 +51,10 @@ struct DetectTables {
 // For checking profiles. `snapshot` must outlive it.
 detect::AccountLookup account_lookup(const state::Snapshot& snapshot, const DetectTables& tables);
 
-// What the engine is told: profiles, custom metrics and whom profiles reach (static groups with all their
-// child groups; all/things, all/registered-things, all/unregistered-things). `previous` (may be null, else
-// the configuration built from the snapshot before) lends its profiles if they did not change, so that
-// nothing is compiled again.
+// What the engine is told: profiles, custom metrics and whom profiles reach (dynamic groups; static groups
+// with all their child groups; all/things, all/registered-things, all/unregistered-things). `previous` (may
+// be null, else the configuration built from the snapshot before) lends its profiles if they did not change,
+// so that nothing is compiled again.
 class DetectConfigBuilder {
  public:
   DetectConfigBuilder(DetectTables tables, registry::Tables registry, AccountScope account);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "registry/dynamic_groups.h"
 #include "registry/policies.h"
 #include "registry/things.h"
 
@@ -27,8 +28,16 @@ std::string root_of(const state::Snapshot& snapshot, const Tables& tables, std::
   return above.empty() ? std::string(group) : above.back();
 }
 
+tl::unexpected<Error> is_dynamic(const ThingGroup& group) {
+  return fail(ErrorCode::kInvalidArgument, "Thing group " + group.name + " is a dynamic thing group");
+}
+
 Status check_parent(state::Transaction& change, const Tables& tables, const std::string& parent) {
-  if (change.get(tables.groups).find(parent) == nullptr) return no_group(parent);
+  const ThingGroup* found = change.get(tables.groups).find(parent);
+  if (found == nullptr) return no_group(parent);
+  if (found->dynamic()) {
+    return fail(ErrorCode::kInvalidArgument, "A dynamic thing group, as " + parent + ", has no child groups");
+  }
   if (ancestors_of_group(change.view(), tables, parent).size() + 2 > kGroupDepthMax) {
     return fail(ErrorCode::kLimitExceeded, "A tree of thing groups has at most 7 levels");
   }
@@ -81,16 +90,14 @@ std::vector<std::string> effective_groups_of_thing(const state::Snapshot& snapsh
 
 Result<ThingGroup> create_group(state::Transaction& change, const Tables& tables, ThingGroup group) {
   if (const ThingGroup* held = change.get(tables.groups).find(group.name)) {
-    if (held->parent == group.parent && held->description == group.description &&
+    if (!held->dynamic() && held->parent == group.parent && held->description == group.description &&
         held->attributes == group.attributes) {
       return *held;
     }
     return fail(ErrorCode::kAlreadyExists,
                 "Thing group " + group.name + " already exists with different properties");
   }
-  if (group.attributes.size() > kAttributesMax) {
-    return fail(ErrorCode::kInvalidArgument, "A thing group has at most 50 attributes");
-  }
+  if (auto ok = check_group_attributes(group); !ok) return fail(ok.error());
   if (!group.parent.empty()) {
     if (auto ok = check_parent(change, tables, group.parent); !ok) return fail(ok.error());
     change.put(tables.group_children, state::key(group.parent, group.name), Link{group.created});
@@ -99,24 +106,38 @@ Result<ThingGroup> create_group(state::Transaction& change, const Tables& tables
   return group;
 }
 
-Result<int64_t> update_group(state::Transaction& change, const Tables& tables, std::string_view name,
-                             const GroupUpdate& update) {
-  const ThingGroup* held = change.get(tables.groups).find(name);
+Status check_group_attributes(const ThingGroup& group) {
+  if (group.attributes.size() <= kAttributesMax) return {};
+  return fail(ErrorCode::kInvalidArgument, "A thing group has at most 50 attributes");
+}
+
+Status check_group_version(const ThingGroup& group, std::optional<int64_t> expected) {
+  if (!expected || *expected == group.version) return {};
+  return fail(ErrorCode::kVersionConflict,
+              "The version of thing group " + group.name + " is " + std::to_string(group.version));
+}
+
+Result<ThingGroup> updated_group(const ThingGroup* held, std::string_view name, const GroupUpdate& update) {
   if (held == nullptr) return no_group(name);
-  if (update.expected_version && *update.expected_version != held->version) {
-    return fail(ErrorCode::kVersionConflict,
-                "The version of thing group " + held->name + " is " + std::to_string(held->version));
-  }
+  if (auto ok = check_group_version(*held, update.expected_version); !ok) return fail(ok.error());
   ThingGroup next = *held;
   if (update.description) next.description = *update.description;
   if (update.attributes) {
     next.attributes = updated_attributes(held->attributes, *update.attributes, update.merge_attributes);
   }
-  if (next.attributes.size() > kAttributesMax) {
-    return fail(ErrorCode::kInvalidArgument, "A thing group has at most 50 attributes");
-  }
-  const int64_t version = ++next.version;
-  change.put(tables.groups, name, std::move(next));
+  if (auto ok = check_group_attributes(next); !ok) return fail(ok.error());
+  ++next.version;
+  return next;
+}
+
+Result<int64_t> update_group(state::Transaction& change, const Tables& tables, std::string_view name,
+                             const GroupUpdate& update) {
+  const ThingGroup* held = change.get(tables.groups).find(name);
+  if (held != nullptr && held->dynamic()) return is_dynamic(*held);
+  auto next = updated_group(held, name, update);
+  if (!next) return fail(next.error());
+  const int64_t version = next->version;
+  change.put(tables.groups, name, std::move(*next));
   return version;
 }
 
@@ -124,10 +145,8 @@ Status delete_group(state::Transaction& change, const Tables& tables, std::strin
                     std::optional<int64_t> expected_version) {
   const ThingGroup* held = change.get(tables.groups).find(name);
   if (held == nullptr) return {};
-  if (expected_version && *expected_version != held->version) {
-    return fail(ErrorCode::kVersionConflict,
-                "The version of thing group " + held->name + " is " + std::to_string(held->version));
-  }
+  if (held->dynamic()) return is_dynamic(*held);
+  if (auto ok = check_group_version(*held, expected_version); !ok) return ok;
   if (!seconds(change.get(tables.group_children), name).empty()) {
     return fail(ErrorCode::kInvalidArgument,
                 "Cannot delete thing group " + held->name + ": it has child groups");
@@ -143,14 +162,17 @@ Status delete_group(state::Transaction& change, const Tables& tables, std::strin
 }
 
 Status add_thing_to_group(state::Transaction& change, const Tables& tables, std::string_view thing,
-                          std::string_view group, Timestamp now) {
+                          std::string_view group, Timestamp now, bool override_dynamic) {
   if (change.get(tables.things).find(thing) == nullptr) {
     return fail(ErrorCode::kNotFound, "Thing " + std::string(thing) + " not found");
   }
-  if (change.get(tables.groups).find(group) == nullptr) return no_group(group);
+  const ThingGroup* found = change.get(tables.groups).find(group);
+  if (found == nullptr) return no_group(group);
+  if (found->dynamic()) return is_dynamic(*found);
   const auto held = groups_of_thing(change.view(), tables, thing);
   if (std::find(held.begin(), held.end(), group) != held.end()) return {};
-  if (held.size() >= kGroupsPerThingMax) {
+  const size_t dynamic = dynamic_groups_of_thing(change.view(), tables, thing).size();
+  if (held.size() + (override_dynamic ? 0 : dynamic) >= kGroupsPerThingMax) {
     return fail(ErrorCode::kLimitExceeded, "A thing is in at most 10 thing groups");
   }
   const std::string root = root_of(change.view(), tables, group);
@@ -163,6 +185,7 @@ Status add_thing_to_group(state::Transaction& change, const Tables& tables, std:
   }
   change.put(tables.group_things, state::key(group, thing), Link{now});
   change.put(tables.thing_groups, state::key(thing, group), Link{now});
+  evaluate_thing(change, tables, thing);
   return {};
 }
 
@@ -172,6 +195,7 @@ void remove_thing_from_group(state::Transaction& change, const Tables& tables, s
   if (change.get(tables.group_things).find(forward) == nullptr) return;
   change.erase(tables.group_things, forward);
   change.erase(tables.thing_groups, state::key(thing, group));
+  evaluate_thing(change, tables, thing);
 }
 
 }  // namespace fleetward::registry

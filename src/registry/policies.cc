@@ -119,6 +119,10 @@ Status attach_policy(state::Transaction& change, const Tables& tables, std::stri
   if (!target_exists(change.view(), tables, target)) {
     return fail(ErrorCode::kNotFound, "The policy target " + std::string(target) + " not found");
   }
+  if (target.starts_with(kGroupPrefix) &&
+      change.get(tables.groups).find(target.substr(kGroupPrefix.size()))->dynamic()) {
+    return fail(ErrorCode::kInvalidArgument, "A policy cannot be attached to a dynamic thing group");
+  }
   const auto held = policies_of_target(change.view(), tables, target);
   if (std::find(held.begin(), held.end(), name) != held.end()) return {};
   if (held.size() >= kPoliciesPerTargetMax) {

@@ -35,7 +35,8 @@ Status delete_policy_version(state::Transaction& change, const Tables& tables, s
 // kNotFound; kConflict: attached, or versions beside the default exist.
 Status delete_policy(state::Transaction& change, const Tables& tables, std::string_view name);
 
-// Repeating succeeds. kNotFound: policy or target; kLimitExceeded: kPoliciesPerTargetMax.
+// Repeating succeeds. kNotFound: policy or target; kLimitExceeded: kPoliciesPerTargetMax;
+// kInvalidArgument: the target is a dynamic thing group.
 Status attach_policy(state::Transaction& change, const Tables& tables, std::string_view name,
                      std::string_view target, Timestamp now);
 // kNotFound: the policy; one that is not attached is fine.

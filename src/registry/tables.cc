@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "registry/policies.h"
+#include "registry/query_set.h"
 
 // The documents of the control store. Members keep their names for ever; an absent one reads as its default.
 namespace fleetward::registry {
@@ -86,7 +87,8 @@ object group_to_json(const ThingGroup& group) {
           {"description", group.description},
           {"attributes", attributes_to_json(group.attributes)},
           {"version", group.version},
-          {"created", group.created.ms}};
+          {"created", group.created.ms},
+          {"query", group.query}};
 }
 
 Result<ThingGroup> group_from_json(const object& o) {
@@ -96,7 +98,8 @@ Result<ThingGroup> group_from_json(const object& o) {
                     text(o, "description"),
                     attributes_from_json(o, "attributes"),
                     json::int_or(o, "version", 1),
-                    time(o, "created")};
+                    time(o, "created"),
+                    text(o, "query")};
 }
 
 object fields_to_json(const CertificateFields& fields) {
@@ -258,10 +261,13 @@ Result<PrincipalAttachment> attachment_from_json(const object& o) {
 }
 
 object account_to_json(const AccountFacts& facts) {
-  return {{"registration_code", facts.registration_code}};
+  return {{"registration_code", facts.registration_code},
+          {"thing_indexing", facts.thing_indexing},
+          {"connectivity_indexing", facts.connectivity_indexing}};
 }
 Result<AccountFacts> account_from_json(const object& o) {
-  return AccountFacts{text(o, "registration_code")};
+  return AccountFacts{text(o, "registration_code"), json::bool_or(o, "thing_indexing", false),
+                      json::bool_or(o, "connectivity_indexing", false)};
 }
 
 }  // namespace
@@ -291,6 +297,11 @@ Tables Tables::add_to(state::Store& store) {
   t.target_policies = link("iot_target_policies");
   t.account = store.add_table<AccountFacts>({"iot_account", account_to_json, account_from_json});
   t.tags = add_tag_table(store);
+  t.connectivity = store.add_memory_table<Connectivity>();
+  t.queries = store.add_memory_table<QuerySet>();
+  t.dynamic_group_things = store.add_memory_table<Link>();
+  t.dynamic_thing_groups = store.add_memory_table<Link>();
+  t.scans = store.add_memory_table<MembershipScan>();
   return t;
 }
 

@@ -6,6 +6,14 @@
 
 namespace fleetward::registry {
 
+class QuerySet;  // query_set.h
+
+// A change of a dynamic group's query that has not been taken to every thing yet.
+struct MembershipScan {
+  std::string next;         // things from this name on are still to be evaluated
+  bool rebuilding = false;  // the group had another query before
+};
+
 // The registry's tables in the control store. Relations are kept in both directions under composite keys
 // (state::key), so that listing either side is one ordered range; the functions of things.h, groups.h, ...
 // keep the two sides equal. Principals are keyed by certificate id.
@@ -26,6 +34,13 @@ struct Tables {
   state::Table<Link> target_policies;                  // target, policy
   state::Table<AccountFacts> account;                  // ""
   TagTable tags;                                       // resource ARN
+
+  // In memory, derived from the above and from who is connected (dynamic_groups.h).
+  state::Table<Connectivity> connectivity;  // thing; or client id of who is none, while connected
+  state::Table<QuerySet> queries;           // "", if there are dynamic groups
+  state::Table<Link> dynamic_group_things;  // dynamic group, thing
+  state::Table<Link> dynamic_thing_groups;  // thing, dynamic group
+  state::Table<MembershipScan> scans;       // dynamic group, or one that was
 
   // Before Store::open().
   static Tables add_to(state::Store& store);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "registry/dynamic_groups.h"
 #include "registry/groups.h"
 
 namespace fleetward::registry {
@@ -79,6 +80,7 @@ Result<Thing> create_thing(state::Transaction& change, const Tables& tables, Thi
     change.put(tables.things_by_type, state::key(thing.type, thing.name), Link{thing.created});
   }
   change.put(tables.things, thing.name, thing);
+  evaluate_thing(change, tables, thing.name);
   return thing;
 }
 
@@ -109,6 +111,7 @@ Status update_thing(state::Transaction& change, const Tables& tables, std::strin
   }
   ++next.version;
   change.put(tables.things, name, std::move(next));
+  evaluate_thing(change, tables, name);
   return {};
 }
 
@@ -135,6 +138,9 @@ Status delete_thing(state::Transaction& change, const Tables& tables, std::strin
   }
   if (!type.empty()) change.erase(tables.things_by_type, state::key(type, name));
   change.erase(tables.things, name);
+  evaluate_thing(change, tables, name);
+  const Connectivity* connectivity = change.get(tables.connectivity).find(name);
+  if (connectivity != nullptr && !connectivity->connected) change.erase(tables.connectivity, name);
   return {};
 }
 

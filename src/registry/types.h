@@ -34,7 +34,8 @@ struct ThingType {
   Timestamp created, deprecated_at;
 };
 
-// A static group. `parent` is fixed when it is created.
+// A static group, with members that were added, or a dynamic one, whose members are the things that its query
+// matches (dynamic_groups.h). `parent` is fixed when it is created.
 struct ThingGroup {
   std::string name;
   std::string id;
@@ -43,6 +44,16 @@ struct ThingGroup {
   Attributes attributes;
   int64_t version = 1;
   Timestamp created;
+  std::string query;  // of a dynamic group
+
+  bool dynamic() const { return !query.empty(); }
+};
+
+// Of a thing, or of a client that is none. Not stored: it begins with the process.
+struct Connectivity {
+  bool connected = false;
+  Timestamp since;                // of the last connect or disconnect; 0: not known
+  std::string disconnect_reason;  // of lifecycle events; empty while connected or not known
 };
 
 enum class CertificateStatus {
@@ -124,7 +135,9 @@ struct Link {
 
 // One for the account, key "".
 struct AccountFacts {
-  std::string registration_code;  // 64 hex digits; empty until asked for
+  std::string registration_code;       // 64 hex digits; empty until asked for
+  bool thing_indexing = false;         // thingIndexingMode: REGISTRY or OFF
+  bool connectivity_indexing = false;  // thingConnectivityIndexingMode: STATUS or OFF
 };
 
 }  // namespace fleetward::registry

@@ -231,8 +231,8 @@ def test_test_authorization(iot, name, certificate, server):
 
 def test_what_is_missing_is_refused_by_name(iot, boto):
     for operation, arguments in [("create_job", {"jobId": "j", "targets": ["arn:aws:iot:us-east-1:1:thing/x"]}),
-                                 ("get_indexing_configuration", {}), ("list_audit_tasks", {"startTime": 1, "endTime": 2}),
-                                 ("create_dynamic_thing_group", {"thingGroupName": "d", "queryString": "x:y"})]:
+                                 ("get_statistics", {"queryString": "*"}),
+                                 ("list_audit_tasks", {"startTime": 1, "endTime": 2})]:
         with pytest.raises(ClientError) as caught:
             getattr(iot, operation)(**arguments)
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501

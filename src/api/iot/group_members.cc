@@ -1,4 +1,5 @@
 #include "api/iot/iot.h"
+#include "registry/dynamic_groups.h"
 #include "registry/groups.h"
 
 namespace fleetward::api::iot {
@@ -34,10 +35,11 @@ Pair read_pair(const Dependencies& d, Input& in) {
 ApiResult<json::object> add(const Dependencies& d, const http::Call&, const json::object& arguments) {
   Input in(arguments, kIotStyle);
   const Pair pair = read_pair(d, in);
-  in.boolean_opt("overrideDynamicGroups");  // there are none
+  const bool override_dynamic = in.boolean_or("overrideDynamicGroups", false);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   auto ok = commit(d, [&](state::Transaction& change) {
-    return registry::add_thing_to_group(change, d.tables, pair.thing, pair.group, d.clock.now());
+    return registry::add_thing_to_group(change, d.tables, pair.thing, pair.group, d.clock.now(),
+                                        override_dynamic);
   });
   if (!ok) return tl::unexpected(ok.error());
   return json::object{};
@@ -48,8 +50,11 @@ Status check_pair(const state::Snapshot& snapshot, const Dependencies& d, const 
   if (snapshot.get(d.tables.things).find(thing) == nullptr) {
     return fail(ErrorCode::kNotFound, "Thing " + thing + " not found");
   }
-  if (snapshot.get(d.tables.groups).find(group) == nullptr) {
-    return fail(ErrorCode::kNotFound, "Thing group " + group + " not found");
+  const registry::ThingGroup* found = snapshot.get(d.tables.groups).find(group);
+  if (found == nullptr) return fail(ErrorCode::kNotFound, "Thing group " + group + " not found");
+  if (found->dynamic()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "Thing group " + group + " is a dynamic thing group: things leave it by its query");
   }
   return {};
 }
@@ -73,7 +78,7 @@ ApiResult<json::object> update_for_thing(const Dependencies& d, const http::Call
   const std::string thing = in.string("thingName", kThingName);
   const auto to_add = in.strings_opt("thingGroupsToAdd", registry::kGroupsPerThingMax, kThingName);
   const auto to_remove = in.strings_opt("thingGroupsToRemove", registry::kGroupsPerThingMax, kThingName);
-  in.boolean_opt("overrideDynamicGroups");
+  const bool override_dynamic = in.boolean_or("overrideDynamicGroups", false);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   auto ok = commit(d, [&](state::Transaction& change) -> Status {
     for (const std::string& group : to_remove.value_or(std::vector<std::string>{})) {
@@ -81,7 +86,8 @@ ApiResult<json::object> update_for_thing(const Dependencies& d, const http::Call
       registry::remove_thing_from_group(change, d.tables, thing, group);
     }
     for (const std::string& group : to_add.value_or(std::vector<std::string>{})) {
-      auto added = registry::add_thing_to_group(change, d.tables, thing, group, d.clock.now());
+      auto added =
+          registry::add_thing_to_group(change, d.tables, thing, group, d.clock.now(), override_dynamic);
       if (!added) return added;
     }
     return {};
@@ -97,9 +103,10 @@ ApiResult<json::object> list_things(const Dependencies& d, const http::Call&, co
   const Page page = read_page(in, "ListThingsInThingGroup");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   const auto snapshot = d.store.snapshot();
-  if (snapshot->get(d.tables.groups).find(name) == nullptr) {
-    return not_found(kIotStyle, "Thing group " + name + " not found");
-  }
+  const registry::ThingGroup* found = snapshot->get(d.tables.groups).find(name);
+  if (found == nullptr) return not_found(kIotStyle, "Thing group " + name + " not found");
+  const auto& members =
+      snapshot->get(found->dynamic() ? d.tables.dynamic_group_things : d.tables.group_things);
   std::vector<std::string> groups{name};
   if (recursive) groups = registry::subtree_of_group(*snapshot, d.tables, name);
   std::sort(groups.begin(), groups.end());
@@ -112,7 +119,7 @@ ApiResult<json::object> list_things(const Dependencies& d, const http::Call&, co
     if (more || group < from_group) continue;
     const std::string prefix = state::key(group, "");
     const std::string begin = group == from_group ? page.after + '\0' : prefix;
-    snapshot->get(d.tables.group_things).visit_from(begin, [&](const auto& entry) {
+    members.visit_from(begin, [&](const auto& entry) {
       if (!std::string_view(entry.key).starts_with(prefix)) return false;
       more = things.size() == page.limit;
       if (more) return false;
@@ -135,13 +142,17 @@ ApiResult<json::object> list_groups(const Dependencies& d, const http::Call&, co
   if (snapshot->get(d.tables.things).find(name) == nullptr) {
     return not_found(kIotStyle, "Thing " + name + " not found");
   }
+  std::vector<std::string> names = registry::groups_of_thing(*snapshot, d.tables, name);
+  for (std::string& dynamic : registry::dynamic_groups_of_thing(*snapshot, d.tables, name)) {
+    // One that was deleted may still be listed for a moment.
+    if (snapshot->get(d.tables.groups).find(dynamic) != nullptr) names.push_back(std::move(dynamic));
+  }
+  std::sort(names.begin(), names.end());
   json::array groups;
-  const std::string next =
-      list_page(snapshot->get(d.tables.thing_groups), state::key(name, ""), page, [&](const auto& entry) {
-        const std::string group(state::key_tail(entry.key));
-        groups.push_back(json::object{{"groupName", group}, {"groupArn", arn(d, "thinggroup", group)}});
-        return true;
-      });
+  std::string next;
+  for (const std::string& group : page_of(names, page, next)) {
+    groups.push_back(json::object{{"groupName", group}, {"groupArn", arn(d, "thinggroup", group)}});
+  }
   json::object out{{"thingGroups", std::move(groups)}};
   put_next(out, "nextToken", next);
   return out;

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "registry/dynamic_groups.h"
 #include "registry/things.h"
 
 namespace fleetward::api::iot {
@@ -79,10 +80,11 @@ http::Service service(const Dependencies& d, std::vector<http::Operation> others
   out.signing_name = "iot";
   out.protocol = http::Protocol::kRestJson;
   out.operations = std::move(others);
-  for (auto part : {thing_operations, thing_type_operations, thing_group_operations, group_member_operations,
-                    certificate_operations, register_operations, ca_certificate_operations,
-                    principal_operations, policy_operations, policy_target_operations,
-                    authorization_operations, endpoint_operations, tag_operations}) {
+  for (auto part :
+       {thing_operations, thing_type_operations, thing_group_operations, group_member_operations,
+        fleet_indexing_operations, certificate_operations, register_operations, ca_certificate_operations,
+        principal_operations, policy_operations, policy_target_operations, authorization_operations,
+        endpoint_operations, tag_operations}) {
     for (http::Operation& operation : part(d)) out.operations.push_back(std::move(operation));
   }
   std::set<std::string, std::less<>> there;
@@ -146,6 +148,23 @@ std::optional<AttributePayload> read_attribute_payload(Input& in) {
     payload->fail("attributes", ok.error().message);
   }
   return out;
+}
+
+ApiResult<std::shared_ptr<const registry::FleetQuery>> parse_query(const std::string& text) {
+  auto query = registry::FleetQuery::parse(text);
+  if (!query) {
+    return http::api_fail(400, "InvalidQueryException", query.error().message + ", query string: " + text);
+  }
+  return std::move(*query);
+}
+
+void read_index(Input& in) {
+  if (const auto index = in.string_opt("indexName"); index && *index != registry::kThingsIndex) {
+    in.fail("indexName", "must be AWS_Things, the index that this release has");
+  }
+  if (const auto version = in.string_opt("queryVersion"); version && *version != registry::kQueryVersion) {
+    in.fail("queryVersion", "must be 2017-09-30");
+  }
 }
 
 json::object attributes_json(const registry::Attributes& attributes) {

@@ -14,6 +14,7 @@
 #include "core/time.h"
 #include "http/operation.h"
 #include "registry/device_authorizer.h"
+#include "registry/fleet_query.h"
 #include "registry/pki.h"
 #include "registry/tables.h"
 #include "state/store.h"
@@ -54,6 +55,7 @@ std::vector<http::Operation> thing_operations(const Dependencies& d);
 std::vector<http::Operation> thing_type_operations(const Dependencies& d);
 std::vector<http::Operation> thing_group_operations(const Dependencies& d);
 std::vector<http::Operation> group_member_operations(const Dependencies& d);
+std::vector<http::Operation> fleet_indexing_operations(const Dependencies& d);
 std::vector<http::Operation> certificate_operations(const Dependencies& d);
 std::vector<http::Operation> register_operations(const Dependencies& d);
 std::vector<http::Operation> ca_certificate_operations(const Dependencies& d);
@@ -77,6 +79,8 @@ using http::ApiResult;
 inline constexpr StringRule kThingName{.min = 1, .max = 128, .chars = &kNameChars};
 inline constexpr StringRule kPolicyName{.min = 1, .max = 128, .chars = &kIamNameChars};
 inline constexpr StringRule kDescription{.max = 2028};
+inline constexpr StringRule kQueryText{.min =
+                                           1};  // a too long one is an invalid query, not an invalid request
 inline constexpr StringRule kArnText{.min = 1, .max = 2048};
 inline constexpr size_t kPageDefault = 100;
 inline constexpr size_t kPageMax = 250;
@@ -117,6 +121,10 @@ struct AttributePayload {
 };
 std::optional<AttributePayload> read_attribute_payload(Input& in);
 json::object attributes_json(const registry::Attributes& attributes);
+// InvalidQueryException.
+ApiResult<std::shared_ptr<const registry::FleetQuery>> parse_query(const std::string& text);
+// indexName and queryVersion of an operation on the index of things, the only one there is.
+void read_index(Input& in);
 inline Page read_page(Input& in, std::string_view operation) {
   return in.page(operation, "nextToken", "maxResults", kPageDefault, kPageMax);
 }

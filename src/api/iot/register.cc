@@ -83,6 +83,13 @@ ApiResult<json::object> register_without_ca(const Dependencies& d, const http::C
   return id_and_arn(d, *id);
 }
 
+void put_code(state::Transaction& change, const registry::Tables& tables, std::string code) {
+  const auto* held = change.get(tables.account).find("");
+  registry::AccountFacts next = held == nullptr ? registry::AccountFacts{} : *held;
+  next.registration_code = std::move(code);
+  change.put(tables.account, "", std::move(next));
+}
+
 ApiResult<json::object> get_code(const Dependencies& d, const http::Call&, const json::object& arguments) {
   Input in(arguments, kIotStyle);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
@@ -96,7 +103,7 @@ ApiResult<json::object> get_code(const Dependencies& d, const http::Call&, const
       code = held(change.view());
       if (!code.empty()) return {};
       code = to_hex(d.random.bytes(32));
-      change.put(d.tables.account, "", registry::AccountFacts{code});
+      put_code(change, d.tables, code);
       return {};
     });
     if (!ok) return tl::unexpected(ok.error());
@@ -108,10 +115,11 @@ ApiResult<json::object> delete_code(const Dependencies& d, const http::Call&, co
   Input in(arguments, kIotStyle);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   auto ok = commit(d, [&](state::Transaction& change) -> Status {
-    if (change.get(d.tables.account).find("") == nullptr) {
+    const auto* facts = change.get(d.tables.account).find("");
+    if (facts == nullptr || facts->registration_code.empty()) {
       return fail(ErrorCode::kNotFound, "No registration code was asked for");
     }
-    change.erase(d.tables.account, "");
+    put_code(change, d.tables, {});
     return {};
   });
   if (!ok) return tl::unexpected(ok.error());

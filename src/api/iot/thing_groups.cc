@@ -1,4 +1,5 @@
 #include "api/iot/iot.h"
+#include "registry/dynamic_groups.h"
 #include "registry/groups.h"
 #include "registry/things.h"
 
@@ -20,27 +21,35 @@ registry::GroupUpdate read_properties(Input& in, bool required) {
   return out;
 }
 
+void put_query(json::object& out, const ThingGroup& group) {
+  out["indexName"] = registry::kThingsIndex;
+  out["queryString"] = group.query;
+  out["queryVersion"] = registry::kQueryVersion;
+}
+
 json::object name_and_arn(const Dependencies& d, const std::string& group) {
   return {{"groupName", group}, {"groupArn", arn(d, "thinggroup", group)}};
 }
 
-ApiResult<json::object> create(const Dependencies& d, const http::Call&, const json::object& arguments) {
-  Input in(arguments, kIotStyle);
+ThingGroup read_group(const Dependencies& d, Input& in) {
   ThingGroup group;
   group.name = in.string("thingGroupName", kThingName);
-  group.parent = in.string_opt("parentGroupName", kThingName).value_or("");
   registry::GroupUpdate properties = read_properties(in, false);
-  const registry::Tags tags = read_tags(in);
-  if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   group.description = properties.description.value_or("");
   group.attributes =
       registry::updated_attributes({}, properties.attributes.value_or(registry::Attributes{}), false);
   group.id = d.random.uuid();
   group.created = d.clock.now();
+  return group;
+}
+
+// The group as it is then: name, ARN and id.
+ApiResult<json::object> create_by(const Dependencies& d, const ThingGroup& group, const registry::Tags& tags,
+                                  const std::function<Result<ThingGroup>(state::Transaction&)>& create_in) {
   const std::string group_arn = arn(d, "thinggroup", group.name);
   std::string id;
   const Status status = d.store.transact([&](state::Transaction& change) -> Status {
-    auto made = registry::create_group(change, d.tables, group);
+    auto made = create_in(change);
     if (!made) return fail(made.error());
     id = made->id;
     return registry::add_tags(change, d.tables.tags, group_arn, tags);
@@ -52,6 +61,46 @@ ApiResult<json::object> create(const Dependencies& d, const http::Call&, const j
   }
   if (!status) return refuse(kIotStyle, status.error());
   return json::object{{"thingGroupName", group.name}, {"thingGroupArn", group_arn}, {"thingGroupId", id}};
+}
+
+ApiResult<json::object> create(const Dependencies& d, const http::Call&, const json::object& arguments) {
+  Input in(arguments, kIotStyle);
+  ThingGroup group = read_group(d, in);
+  group.parent = in.string_opt("parentGroupName", kThingName).value_or("");
+  const registry::Tags tags = read_tags(in);
+  if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
+  return create_by(d, group, tags, [&](state::Transaction& change) {
+    return registry::create_group(change, d.tables, group);
+  });
+}
+
+ApiResult<json::object> create_dynamic(const Dependencies& d, const http::Call&,
+                                       const json::object& arguments) {
+  Input in(arguments, kIotStyle);
+  ThingGroup group = read_group(d, in);
+  group.query = in.string("queryString", kQueryText);
+  read_index(in);
+  const registry::Tags tags = read_tags(in);
+  if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
+  auto query = parse_query(group.query);
+  if (!query) return tl::unexpected(query.error());
+  auto out = create_by(d, group, tags, [&](state::Transaction& change) {
+    return registry::create_dynamic_group(change, d.tables, group, *query);
+  });
+  if (out) put_query(*out, group);
+  return out;
+}
+
+std::string_view status_name(registry::GroupStatus status) {
+  switch (status) {
+    case registry::GroupStatus::kActive:
+      return "ACTIVE";
+    case registry::GroupStatus::kBuilding:
+      return "BUILDING";
+    case registry::GroupStatus::kRebuilding:
+      return "REBUILDING";
+  }
+  return "";
 }
 
 ApiResult<json::object> describe(const Dependencies& d, const http::Call&, const json::object& arguments) {
@@ -72,12 +121,17 @@ ApiResult<json::object> describe(const Dependencies& d, const http::Call&, const
     for (auto it = above.rbegin(); it != above.rend(); ++it) path.push_back(name_and_arn(d, *it));
     metadata["rootToParentThingGroups"] = std::move(path);
   }
-  return json::object{{"thingGroupName", group->name},
-                      {"thingGroupId", group->id},
-                      {"thingGroupArn", arn(d, "thinggroup", group->name)},
-                      {"version", group->version},
-                      {"thingGroupProperties", std::move(properties)},
-                      {"thingGroupMetadata", std::move(metadata)}};
+  json::object out{{"thingGroupName", group->name},
+                   {"thingGroupId", group->id},
+                   {"thingGroupArn", arn(d, "thinggroup", group->name)},
+                   {"version", group->version},
+                   {"thingGroupProperties", std::move(properties)},
+                   {"thingGroupMetadata", std::move(metadata)}};
+  if (group->dynamic()) {
+    put_query(out, *group);
+    out["status"] = status_name(registry::status_of_group(*snapshot, d.tables, name));
+  }
+  return out;
 }
 
 ApiResult<json::object> update(const Dependencies& d, const http::Call&, const json::object& arguments) {
@@ -97,17 +151,54 @@ ApiResult<json::object> update(const Dependencies& d, const http::Call&, const j
   return json::object{{"version", version}};
 }
 
-ApiResult<json::object> remove(const Dependencies& d, const http::Call&, const json::object& arguments) {
+ApiResult<json::object> update_dynamic(const Dependencies& d, const http::Call&,
+                                       const json::object& arguments) {
+  Input in(arguments, kIotStyle);
+  const std::string name = in.string("thingGroupName", kThingName);
+  registry::GroupUpdate change_of = read_properties(in, true);
+  change_of.expected_version = in.integer_opt("expectedVersion", 0, INT64_MAX);
+  const auto text = in.string_opt("queryString", kQueryText);
+  read_index(in);
+  if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
+  std::optional<registry::NewQuery> query;
+  if (text) {
+    auto parsed = parse_query(*text);
+    if (!parsed) return tl::unexpected(parsed.error());
+    query = registry::NewQuery{*text, std::move(*parsed)};
+  }
+  int64_t version = 0;
+  auto ok = commit(d, [&](state::Transaction& change) -> Status {
+    auto updated = registry::update_dynamic_group(change, d.tables, name, change_of, query);
+    if (!updated) return fail(updated.error());
+    version = *updated;
+    return {};
+  });
+  if (!ok) return tl::unexpected(ok.error());
+  return json::object{{"version", version}};
+}
+
+using Remove = Status (*)(state::Transaction&, const registry::Tables&, std::string_view,
+                          std::optional<int64_t>);
+ApiResult<json::object> remove_by(const Dependencies& d, const json::object& arguments, Remove remove_in) {
   Input in(arguments, kIotStyle);
   const std::string name = in.string("thingGroupName", kThingName);
   const auto version = in.integer_opt("expectedVersion", 0, INT64_MAX);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   auto ok = commit(d, [&](state::Transaction& change) -> Status {
     registry::erase_tags(change, d.tables.tags, arn(d, "thinggroup", name));
-    return registry::delete_group(change, d.tables, name, version);
+    return remove_in(change, d.tables, name, version);
   });
   if (!ok) return tl::unexpected(ok.error());
   return json::object{};
+}
+
+ApiResult<json::object> remove(const Dependencies& d, const http::Call&, const json::object& arguments) {
+  return remove_by(d, arguments, registry::delete_group);
+}
+
+ApiResult<json::object> remove_dynamic(const Dependencies& d, const http::Call&,
+                                       const json::object& arguments) {
+  return remove_by(d, arguments, registry::delete_dynamic_group);
 }
 
 ApiResult<json::object> list(const Dependencies& d, const http::Call&, const json::object& arguments) {
@@ -146,18 +237,23 @@ ApiResult<json::object> list(const Dependencies& d, const http::Call&, const jso
 
 std::vector<http::Operation> thing_group_operations(const Dependencies& d) {
   constexpr const char* kUri = "/thing-groups/{thingGroupName}";
+  constexpr const char* kDynamicUri = "/dynamic-thing-groups/{thingGroupName}";
   constexpr std::string_view kResource = "thinggroup/{thingGroupName}";
-  return operations_of(d,
-                       {{"CreateThingGroup", "POST", kUri, {}, kResource, create},
-                        {"DescribeThingGroup", "GET", kUri, {}, kResource, describe},
-                        {"UpdateThingGroup", "PATCH", kUri, {}, kResource, update},
-                        {"DeleteThingGroup", "DELETE", kUri, {"expectedVersion:int"}, kResource, remove},
-                        {"ListThingGroups",
-                         "GET",
-                         "/thing-groups",
-                         {"nextToken", "maxResults:int", "parentGroup", "namePrefixFilter", "recursive:bool"},
-                         "*",
-                         list}});
+  return operations_of(
+      d,
+      {{"CreateThingGroup", "POST", kUri, {}, kResource, create},
+       {"DescribeThingGroup", "GET", kUri, {}, kResource, describe},
+       {"UpdateThingGroup", "PATCH", kUri, {}, kResource, update},
+       {"DeleteThingGroup", "DELETE", kUri, {"expectedVersion:int"}, kResource, remove},
+       {"CreateDynamicThingGroup", "POST", kDynamicUri, {}, kResource, create_dynamic},
+       {"UpdateDynamicThingGroup", "PATCH", kDynamicUri, {}, kResource, update_dynamic},
+       {"DeleteDynamicThingGroup", "DELETE", kDynamicUri, {"expectedVersion:int"}, kResource, remove_dynamic},
+       {"ListThingGroups",
+        "GET",
+        "/thing-groups",
+        {"nextToken", "maxResults:int", "parentGroup", "namePrefixFilter", "recursive:bool"},
+        "*",
+        list}});
 }
 
 }  // namespace fleetward::api::iot
