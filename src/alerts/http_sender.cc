@@ -2,8 +2,11 @@
 
 #include <map>
 #include <mutex>
+#include <sys/socket.h>
 
 #include <curl/curl.h>
+
+#include "alerts/endpoint_address.h"
 
 namespace fleetward::alerts {
 namespace {
@@ -13,6 +16,8 @@ struct Transfer {
   curl_slist* headers = nullptr;
   std::string body;
   size_t answer_left = 0;
+  bool private_allowed = true;
+  std::string refused;  // why the last address was
   ~Transfer() {
     curl_easy_cleanup(easy);
     curl_slist_free_all(headers);
@@ -26,6 +31,17 @@ size_t discard(char*, size_t size, size_t count, void* user) {
   if (bytes > transfer.answer_left) return 0;
   transfer.answer_left -= bytes;
   return bytes;
+}
+
+// After the name was resolved, before anything is sent.
+curl_socket_t open_socket(void* user, curlsocktype purpose, curl_sockaddr* address) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  if (purpose != CURLSOCKTYPE_IPCXN) return CURL_SOCKET_BAD;
+  if (auto ok = check_endpoint_address(address->addr, transfer.private_allowed); !ok) {
+    transfer.refused = ok.error().message;
+    return CURL_SOCKET_BAD;
+  }
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 class CurlSender final : public HttpSender {
@@ -46,6 +62,7 @@ class CurlSender final : public HttpSender {
     transfer->easy = curl_easy_init();
     transfer->body = std::move(post.body);
     transfer->answer_left = options_.answer_bytes_max;
+    transfer->private_allowed = options_.private_allowed;
     for (const std::string& header : post.headers) {
       transfer->headers = curl_slist_append(transfer->headers, header.c_str());
     }
@@ -62,6 +79,9 @@ class CurlSender final : public HttpSender {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(transfer->body.size()));
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, discard);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer.get());
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer.get());
+    if (!options_.private_allowed) curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_PRIVATE, reinterpret_cast<void*>(id));
     // Credentials in the URL: whatever of Basic and Digest the endpoint asks for.
     curl_easy_setopt(easy, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC | CURLAUTH_DIGEST));
@@ -104,8 +124,14 @@ class CurlSender final : public HttpSender {
       } else {
         result.error = curl_easy_strerror(code);
       }
+      const auto transfer = transfers_.find(reinterpret_cast<uint64_t>(id));
+      // Another address of the same name may have been fine, and only away.
+      if (code == CURLE_COULDNT_CONNECT && !transfer->second->refused.empty()) {
+        result.error = std::move(transfer->second->refused);
+        result.is_final = true;
+      }
       curl_multi_remove_handle(multi_, easy);
-      transfers_.erase(reinterpret_cast<uint64_t>(id));
+      transfers_.erase(transfer);
       out.emplace_back(reinterpret_cast<uint64_t>(id), std::move(result));
     }
     return out;

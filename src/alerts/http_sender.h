@@ -33,9 +33,12 @@ struct HttpSenderOptions {
   // PEM file of authorities trusted beside the system's; empty: the system's only.
   std::string extra_authorities_pem;
   size_t answer_bytes_max = 64 * 1024;  // more of an answer's body is not read
+  bool private_allowed = true;          // endpoint_address.h
 };
 
-// On libcurl: http and https only, no redirects, certificates verified.
+// On libcurl: http and https only, no redirects, certificates verified. The address that is connected to must
+// pass check_endpoint_address(); one that does not ends the attempt for good. Unless private ones are allowed
+// no proxy is used: what it would connect to cannot be checked.
 std::unique_ptr<HttpSender> make_http_sender(HttpSenderOptions options);
 
 }  // namespace fleetward::alerts

@@ -55,6 +55,9 @@ struct Config {
     Duration retention{std::chrono::hours(24)};
     Duration retry_max{300'000};
   } delivery;
+  struct Sns {
+    bool private_endpoints = true;
+  } sns;
   struct Lake {
     std::string kind = "local";  // or "s3"
     lake::RemoteStoreOptions remote;

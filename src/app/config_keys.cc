@@ -244,6 +244,13 @@ void add_detect_delivery_lake(std::vector<ConfigKey>& out) {
       "How long records are kept while their destination refuses them; then they are dropped and counted.");
   delivery.duration("retry_max", MEMBER(delivery.retry_max), seconds(1), hours(1),
                     "The longest pause between attempts of an upload.");
+  Section sns(out, "sns");
+  sns.flag(
+      "private_endpoints", MEMBER(sns.private_endpoints),
+      "Lets notifications be posted to loopback and private addresses, as an installation on one machine or "
+      "in one plant needs. `false` where those who may subscribe are not those who may reach the network's "
+      "inside. Asked of the address that is connected to, whatever the name. Link-local addresses (where "
+      "clouds keep their metadata) are always refused.");
   Section lake(out, "lake");
   lake.text("kind", MEMBER(lake.kind),
             "Where delivery streams and rules put objects: `local` (this server's own buckets) or `s3` (an "

@@ -57,6 +57,7 @@ Status start_alerts(Server::Parts& p) {
   };
   alerts::HttpSenderOptions sender;
   sender.extra_authorities_pem = p.pki->authority_certificate_path;
+  sender.private_allowed = p.config.sns.private_endpoints;
   p.alerts = std::make_unique<alerts::Stage>(
       options, *p.log, p.store, p.alert_tables, *p.authorizer, *p.signer, alerts::make_http_sender(sender),
       [&p](alerts::MqttMessage given, std::function<void(Status)> done) {

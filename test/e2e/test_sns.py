@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
+from devices import wait_for
 
 CONFIRMATION = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
 
@@ -59,6 +60,24 @@ def check_signature(server, message):
         requests.get(message["SigningCertURL"], verify=server.ca, timeout=10).content)
     digest = hashes.SHA256() if message["SignatureVersion"] == "2" else hashes.SHA1()
     certificate.public_key().verify(base64.b64decode(message["Signature"]), text.encode(), padding.PKCS1v15(), digest)
+
+
+def test_private_endpoints_may_be_forbidden(new_server, endpoint):
+    server = new_server(config="[sns]\nprivate_endpoints = false\n")
+    sns = server.boto("sns")
+    topic = sns.create_topic(Name="t")["TopicArn"]
+    port = endpoint.server.server_port
+    urls = [f"http://{host}:{port}/" for host in ("127.0.0.1", "localhost", "127.1", "[::ffff:127.0.0.1]")]
+    for url in urls:
+        sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=url)
+    refused = 'fleetward_alerts_dropped_total{reason="refused"}'
+    wait_for(lambda: server.metrics().get(refused, 0) == len(urls), what="every confirmation to be refused")
+    assert endpoint.received.empty()
+    assert "is private ([sns] private_endpoints)" in server.log()
+    for url in ("http://localhost:99999/", "http://:80/", "http://a:x/"):
+        with pytest.raises(ClientError) as caught:
+            sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=url)
+        assert caught.value.response["Error"]["Code"] == "InvalidParameter"
 
 
 def confirmed(server, sns, topic, endpoint, **attributes):

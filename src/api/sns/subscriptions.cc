@@ -1,3 +1,4 @@
+#include "alerts/endpoint_address.h"
 #include "api/sns/sns.h"
 #include "core/encoding.h"
 
@@ -34,7 +35,7 @@ std::string endpoint_problem(const std::string& protocol, const std::string& end
       return "the URL holds a character that must be escaped";
     }
   }
-  return "";
+  return alerts::url_authority_problem(endpoint);
 }
 
 // Sets one attribute of `s`; what is wrong with it otherwise.

@@ -177,6 +177,16 @@ TEST_F(SnsTest, MqttSubscriptionsNeedThePermissionToPublish) {
   EXPECT_EQ(mqtt_topics, std::vector<std::string>{"alerts"});
 }
 
+TEST_F(SnsTest, AnEndpointNamesAHostAndAPort) {
+  call("CreateTopic", R"({"Name":"t"})");
+  for (const char* url :
+       {"http://localhost:99999/", "http://a:0/", "http://:80/", "http:///x", "http://[::1/"}) {
+    const std::string answer = call(
+        "Subscribe", R"({"TopicArn":")" + arn("t") + R"(","Protocol":"http","Endpoint":")" + url + "\"}");
+    EXPECT_TRUE(answer.starts_with("InvalidParameter: ")) << url << ": " << answer;
+  }
+}
+
 TEST_F(SnsTest, WhatIsNotSupportedIsNamed) {
   call("CreateTopic", R"({"Name":"t"})");
   for (const char* protocol : {"email", "email-json", "sms", "sqs", "application", "lambda", "firehose"}) {
