@@ -176,7 +176,8 @@ void Dispatcher::Impl::call(Outcome& outcome, size_t service, const Operation& o
   if (operation.authorize) {
     const std::string action =
         operation.action.empty() ? s.signing_name + ":" + operation.name : operation.action;
-    const std::string resource = operation.resource ? operation.resource(arguments) : "*";
+    std::string resource = operation.resource ? operation.resource(arguments) : "*";
+    if (resource.empty()) resource = call.caller.arn;
     if (auto ok = authorize(call.caller, action, resource, context); !ok) {
       return fail_with(outcome, s, denied_error(s, ok.error().message), request_id);
     }

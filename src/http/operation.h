@@ -64,7 +64,7 @@ struct Operation {
   bool raw_payload = false;  // the body is bytes, not JSON
   // The IAM action if it is not "<service>:<name>".
   std::string action;
-  // The ARN the caller needs `action` on; "*" if the operation has no resource.
+  // The ARN the caller needs `action` on; "" is the caller's own, "*" without a function.
   std::function<std::string(const json::object& arguments)> resource;
   std::function<ApiResult<json::object>(const Call&, const json::object& arguments)> run;
   // A documented operation this release refuses: answered with NotImplemented, listed as such in the

@@ -40,6 +40,32 @@ def test_a_user_may_do_what_its_policies_say(server, name):
     assert "is not authorized to perform: iot:DeleteThing" in error.value.response["Error"]["Message"]
 
 
+def test_a_user_who_names_nobody_acts_on_itself(server, name):
+    """Authorized on the caller's own ARN, its path included, as when it is named."""
+    iam, path = server.boto("iam"), "/team/"
+    iam.create_user(UserName=name, Path=path)
+    own = f"arn:aws:iam::{server.account}:user{path}{name}"
+    actions = ["iam:ListAccessKeys", "iam:GetUser", "iam:CreateAccessKey", "iam:UpdateAccessKey", "iam:DeleteAccessKey"]
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=allow(*actions, resource=own))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    me = server.boto("iam", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    assert me.get_user()["User"]["Arn"] == own
+    second = me.create_access_key()["AccessKey"]["AccessKeyId"]
+    assert len(me.list_access_keys()["AccessKeyMetadata"]) == 2
+    assert len(me.list_access_keys(UserName=name)["AccessKeyMetadata"]) == 2
+    me.update_access_key(AccessKeyId=second, Status="Inactive")
+    me.delete_access_key(AccessKeyId=second)
+    # Another's ARN, or everybody's without it, is not one's own.
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({
+        "Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": actions, "Resource": "*"},
+            {"Effect": "Deny", "Action": actions, "Resource": own}]}))
+    for call in (me.list_access_keys, me.get_user):
+        with pytest.raises(botocore.exceptions.ClientError) as error:
+            call()
+        assert code(error) == "AccessDenied" and own in error.value.response["Error"]["Message"]
+
+
 def test_wrong_and_unknown_keys_are_refused(server):
     for key, expected in ((server.credentials[0], "SignatureDoesNotMatch"), ("AKIAAAAAAAAAAAAAAAAA", "InvalidClientTokenId")):
         with pytest.raises(botocore.exceptions.ClientError) as error:

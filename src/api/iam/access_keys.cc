@@ -127,10 +127,7 @@ std::vector<http::Operation> access_key_operations(const Dependencies& d) {
   const auto make = [&](const char* name, auto run) {
     return http::Operation{
         .name = name,
-        .resource =
-            [scope = d.authorizer.scope()](const json::object& a) {
-              return scope.global_arn("iam", "user/" + std::string(json::string_or(a, "UserName", "*")));
-            },
+        .resource = [d](const json::object& a) { return user_resource(d, a); },
         .run = [d, run](const http::Call& call,
                         const json::object& arguments) { return run(d, call, arguments); }};
   };

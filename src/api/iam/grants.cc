@@ -159,9 +159,7 @@ struct Kind {
       out.push_back({.name = name,
                      .resource =
                          [self = *this](const json::object& a) {
-                           const std::string kind = self.noun == "Role" ? "role/" : "user/";
-                           return self.d.authorizer.scope().global_arn(
-                               "iam", kind + std::string(json::string_or(a, self.member)));
+                           return self.noun == "Role" ? role_resource(self.d, a) : user_resource(self.d, a);
                          },
                      .run = [self = *this, method](const http::Call&,
                                                    const json::object& a) { return (self.*method)(a); }});

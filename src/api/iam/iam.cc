@@ -29,6 +29,33 @@ std::string read_path(Input& in) {
   return path;
 }
 
+namespace {
+
+std::string unknown_entity(const Dependencies& d, const std::string& kind, const json::object& arguments,
+                           std::string_view name) {
+  return d.authorizer.scope().global_arn(
+      "iam", kind + std::string(json::string_or(arguments, "Path", "/")) + std::string(name));
+}
+
+}  // namespace
+
+std::string user_resource(const Dependencies& d, const json::object& arguments) {
+  const std::string_view name = json::string_or(arguments, "UserName");
+  if (name.empty()) return "";
+  const auto snapshot = d.store.snapshot();
+  const identity::User* user = snapshot->get(d.tables.users).find(identity::name_key(name));
+  if (user == nullptr) return unknown_entity(d, "user", arguments, name);
+  return identity::user_arn(d.authorizer.scope(), *user);
+}
+
+std::string role_resource(const Dependencies& d, const json::object& arguments) {
+  const std::string_view name = json::string_or(arguments, "RoleName");
+  const auto snapshot = d.store.snapshot();
+  const identity::Role* role = snapshot->get(d.tables.roles).find(identity::name_key(name));
+  if (role == nullptr) return unknown_entity(d, "role", arguments, name);
+  return identity::role_arn(d.authorizer.scope(), *role);
+}
+
 identity::Tags read_tags(Input& in) {
   identity::Tags out;
   for (Tag& tag : in.tags("Tags")) out[std::move(tag.key)] = std::move(tag.value);

@@ -42,6 +42,10 @@ inline constexpr StringRule kArn{.min = 20, .max = 2048};
 std::string read_path(Input& in);
 identity::Tags read_tags(Input& in);
 json::array tags_json(const identity::Tags& tags);
+// The ARN that an operation on the user or role of `arguments` is authorized on: with its path, that of the
+// request if there is no such entity yet. A user that is not named is the caller ("").
+std::string user_resource(const Dependencies& d, const json::object& arguments);
+std::string role_resource(const Dependencies& d, const json::object& arguments);
 // A policy document of the request: MalformedPolicyDocument or LimitExceeded otherwise.
 http::ApiResult<identity::Document> parse_document(const std::string& text,
                                                    const identity::DocumentRules& rules);

@@ -19,12 +19,6 @@ json::object role_json(const Dependencies& d, const Role& role) {
   return out;
 }
 
-std::function<std::string(const json::object&)> role_resource(const Dependencies& d) {
-  return [scope = d.authorizer.scope()](const json::object& a) {
-    return scope.global_arn("iam", "role/" + std::string(json::string_or(a, "RoleName")));
-  };
-}
-
 // Reads one role by the RoleName member, then lets `change` edit it.
 http::ApiResult<json::object> edit(const Dependencies& d, const std::string& name,
                                    const std::function<http::ApiResult<void>(Role&)>& change) {
@@ -180,7 +174,7 @@ http::ApiResult<json::object> list_tags(const Dependencies& d, const json::objec
 }  // namespace
 
 std::vector<http::Operation> role_operations(const Dependencies& d) {
-  const auto on_role = role_resource(d);
+  const auto on_role = [d](const json::object& a) { return role_resource(d, a); };
   const auto make = [&](const char* name, auto run) {
     return http::Operation{
         .name = name, .resource = on_role, .run = [d, run](const http::Call&, const json::object& arguments) {
