@@ -171,7 +171,8 @@ class Shard {
   bool admit_client(Connection& connection);
   void refuse_connect(Connection& connection, Refusal refusal, mqtt::ReasonCode reason,
                       std::string_view text);
-  ClientSession* open_session(Connection& connection, bool& present);
+  uint32_t granted_expiry_s(const ConnectRequest& request) const;
+  ClientSession* open_session(Connection& connection, uint32_t expiry_s, bool& present);
   void send_backlog(ClientSession& session);
   void check_connection(uint64_t id, Timestamp deadline, Timestamp& next);
   bool allowed(Connection& connection, registry::DeviceAction action, std::string_view name);

@@ -281,6 +281,16 @@ void Shard::answer_connect(Connection& connection) {
     end(connection, EndReason::kAuthError);
     return;
   }
+  mqtt::Session::Accept accept;
+  if (request.assigned) accept.assigned_client_id = request.client_id;
+  const uint32_t expiry_s = granted_expiry_s(request);
+  if (request.is_v5 && expiry_s != request.session_expiry_s) accept.session_expiry_s = expiry_s;
+  // Before anything is taken from whoever has this client id.
+  if (!connection.protocol().can_accept(accept)) {
+    refuse_connect(connection, Refusal::kConnectInvalid, ReasonCode::kPacketTooLarge,
+                   "Maximum Packet Size is too small for a CONNACK [MQTT-3.1.2-24]");
+    return;
+  }
   if (ClientSession* old = find_session(request.client_id); old != nullptr && old->connection != nullptr) {
     Connection& other = *old->connection;
     stats_.takeovers.add();
@@ -288,8 +298,7 @@ void Shard::answer_connect(Connection& connection) {
     other.ending = true;
     finish_end(other, EndReason::kDuplicateClientId);
   }
-  bool present = false;
-  ClientSession* session = open_session(connection, present);
+  ClientSession* session = open_session(connection, expiry_s, accept.session_present);
   if (session == nullptr) {
     refuse_connect(connection, Refusal::kSessionsMax, ReasonCode::kQuotaExceeded, "too many sessions");
     return;
@@ -301,11 +310,6 @@ void Shard::answer_connect(Connection& connection) {
   connection.observed->connected = true;
   connection.observed->disconnected_since = {};
   connection.session_id = context_.dependencies.random.uuid();
-  mqtt::Session::Accept accept;
-  accept.session_present = present;
-  if (request.assigned) accept.assigned_client_id = request.client_id;
-  if (request.is_v5 && session->expiry_s != request.session_expiry_s)
-    accept.session_expiry_s = session->expiry_s;
   connection.protocol().accept(connection.out(), accept, steady_);
   connection.set_stage(Connection::Stage::kConnected);
   connection.timer_at = {};
@@ -316,13 +320,16 @@ void Shard::answer_connect(Connection& connection) {
   send_backlog(*session);
 }
 
-ClientSession* Shard::open_session(Connection& connection, bool& present) {
-  const ConnectRequest& request = connection.request;
-  const auto expiry_max_s =
+uint32_t Shard::granted_expiry_s(const ConnectRequest& request) const {
+  const auto most =
       static_cast<uint32_t>(std::min<int64_t>(options_.session_expiry_max.count() / 1000, 0xFFFFFFFF));
+  return std::min(request.session_expiry_s, most);
+}
+
+ClientSession* Shard::open_session(Connection& connection, uint32_t expiry_s, bool& present) {
+  const ConnectRequest& request = connection.request;
   if (request.clean_start) end_session(request.client_id);
   ClientSession* session = find_session(request.client_id);
-  const uint32_t expiry_s = std::min(request.session_expiry_s, expiry_max_s);
   const bool persistent = expiry_s > 0;
   present = session != nullptr;
   if (!present) {

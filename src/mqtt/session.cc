@@ -16,15 +16,19 @@ DecoderOptions decoder_options(const SessionOptions& options) {
 
 // Appends the packet; without its reason string and user properties if it would be above what the client
 // takes [MQTT-3.2.2-19, MQTT-3.14.2-3].
+// False, and nothing written, if the rest is above it too: no packet may be [MQTT-3.1.2-24].
 template <typename P>
-void encode_within(std::string& out, Version version, P& packet, uint32_t bytes_max) {
+bool encode_within(std::string& out, Version version, P& packet, uint32_t bytes_max) {
   const size_t start = out.size();
   encode(out, version, packet);
-  if (out.size() - start <= bytes_max) return;
+  if (out.size() - start <= bytes_max) return true;
   out.resize(start);
   packet.properties.remove(Property::kReasonString);
   packet.properties.remove(Property::kUserProperty);
   encode(out, version, packet);
+  if (out.size() - start <= bytes_max) return true;
+  out.resize(start);
+  return false;
 }
 
 }  // namespace
@@ -114,6 +118,10 @@ Session::Check Session::handle(Packet& packet, std::string& out, SessionHandler&
 }
 
 Session::Check Session::handle_connect(const Connect& connect, SessionHandler& handler) {
+  const Properties& asked = connect.properties;
+  // First of all: also a refusal has to keep to them.
+  client_packet_bytes_max_ = asked.number(Property::kMaximumPacketSize, 0xFFFFFFFF);
+  problem_information_ = asked.number(Property::kRequestProblemInfo, 1) != 0;
   if (connect.properties.has(Property::kAuthMethod)) {
     return Fault{ReasonCode::kBadAuthenticationMethod,
                  "enhanced authentication is not supported [MQTT-4.12.0-1]"};
@@ -145,11 +153,8 @@ Session::Check Session::handle_connect(const Connect& connect, SessionHandler& h
   } else if (keep_alive_s_ != 0) {
     keep_alive_s_ = std::max(keep_alive_s_, options_->keep_alive_min_s);
   }
-  const Properties& asked = connect.properties;
   window_ = static_cast<uint16_t>(
       std::min<uint32_t>(options_->inflight_max, asked.number(Property::kReceiveMaximum, 65'535)));
-  client_packet_bytes_max_ = asked.number(Property::kMaximumPacketSize, 0xFFFFFFFF);
-  problem_information_ = asked.number(Property::kRequestProblemInfo, 1) != 0;
   asked_session_expiry_s_ = asked.number(Property::kSessionExpiry, 0);
   state_ = State::kConnecting;
   handler.on_connect(connect);
@@ -247,8 +252,7 @@ void Session::add_reason(Properties& properties, std::string_view reason_string)
   if (!reason_string.empty() && problem_information_) properties.set(Property::kReasonString, reason_string);
 }
 
-void Session::accept(std::string& out, const Accept& accept, Timestamp now) {
-  if (state_ != State::kConnecting) return;
+Connack Session::connack_of(const Accept& accept) const {
   Connack connack;
   connack.session_present = accept.session_present;
   if (version() == Version::k5) {
@@ -269,7 +273,22 @@ void Session::accept(std::string& out, const Accept& accept, Timestamp now) {
     // Not add_reason(): CONNACK may carry it whatever Request Problem Information says [MQTT-3.1.2-29].
     if (!accept.reason_string.empty()) p.set(Property::kReasonString, accept.reason_string);
   }
-  encode_within(out, version(), connack, client_packet_bytes_max_);
+  return connack;
+}
+
+bool Session::can_accept(const Accept& accept) const {
+  Connack connack = connack_of(accept);
+  std::string scratch;
+  return encode_within(scratch, version(), connack, client_packet_bytes_max_);
+}
+
+void Session::accept(std::string& out, const Accept& accept, Timestamp now) {
+  if (state_ != State::kConnecting) return;
+  Connack connack = connack_of(accept);
+  if (!encode_within(out, version(), connack, client_packet_bytes_max_)) {
+    state_ = State::kClosed;
+    return;
+  }
   state_ = State::kConnected;
   last_packet_ = now;
 }
@@ -307,7 +326,7 @@ void Session::disconnect(std::string& out, ReasonCode reason, std::string_view r
 void Session::acknowledge(std::string& out, AckTicket ticket, ReasonCode reason) {
   if (!inbound_.mark(ticket, reason)) return;
   while (const auto done = inbound_.pop_marked()) {
-    if (state_ == State::kConnected)
+    if (state_ == State::kConnected)  // shorter than any CONNACK, so within the client's maximum
       encode_ack(out, PacketType::kPuback, version(), done->packet_id, done->reason);
   }
 }
@@ -322,7 +341,7 @@ void Session::suback(std::string& out, uint16_t packet_id, std::span<const Reaso
   SubscriptionAck ack;
   ack.packet_id = packet_id;
   ack.reasons.assign(reasons.begin(), reasons.end());
-  encode(out, version(), ack);
+  if (!encode_within(out, version(), ack, client_packet_bytes_max_)) state_ = State::kClosed;
 }
 
 void Session::unsuback(std::string& out, uint16_t packet_id, std::span<const ReasonCode> reasons) {
@@ -331,7 +350,7 @@ void Session::unsuback(std::string& out, uint16_t packet_id, std::span<const Rea
   ack.type = PacketType::kUnsuback;
   ack.packet_id = packet_id;
   ack.reasons.assign(reasons.begin(), reasons.end());
-  encode(out, version(), ack);
+  if (!encode_within(out, version(), ack, client_packet_bytes_max_)) state_ = State::kClosed;
 }
 
 // Encodes straight into `out`; takes it back if it is above the client's limit.

@@ -113,8 +113,11 @@ class Session {
     std::string_view reason_string;
     std::string_view response_information;
   };
+  // False if the CONNACK would be above the client's Maximum Packet Size: reject() then.
+  bool can_accept(const Accept& accept) const;
+  // Closes without a word if !can_accept().
   void accept(std::string& out, const Accept& accept, Timestamp now);
-  // Writes the CONNACK of the client's version and closes.
+  // Writes the CONNACK of the client's version, unless not even that fits, and closes.
   void reject(std::string& out, ReasonCode reason, std::string_view reason_string = {});
 
   // --- inbound QoS 1
@@ -125,6 +128,7 @@ class Session {
   void acknowledge_through(std::string& out, AckTicket last);
   size_t unacknowledged() const { return inbound_.size(); }
 
+  // Close the session if the answer is above the client's Maximum Packet Size.
   void suback(std::string& out, uint16_t packet_id, std::span<const ReasonCode> reasons);
   void unsuback(std::string& out, uint16_t packet_id, std::span<const ReasonCode> reasons);
 
@@ -182,6 +186,7 @@ class Session {
   ReasonCode check_subscription(const Subscription& subscription) const;
   // `in_connect`: the fault is in the CONNECT, which may be answered with a CONNACK.
   void fail(const Fault& fault, bool in_connect, std::string& out, SessionHandler& handler);
+  Connack connack_of(const Accept& accept) const;
   bool append_within(std::string& out, const Publish& message, const PublishHeader& header) const;
   bool inbound_blocked() const;
   void add_reason(Properties& properties, std::string_view reason_string) const;

@@ -208,6 +208,27 @@ TEST(Broker, a_session_expires) {
   eventually([&] { return h.log.scan("session/", "session0", 10, false)->empty(); }, "its keys go");
 }
 
+TEST(Broker, nothing_longer_than_the_client_takes_is_sent) {
+  Harness h;
+  const std::string at = h.listen_plain();
+  TestClient first(at);
+  ASSERT_EQ(first.connect({.client_id = "c"}), ReasonCode::kSuccess);
+  // Too small even for a refusal; for a refusal without its text; for the CONNACK by one byte.
+  for (const uint32_t bytes : {1U, 4U, 5U, 25U}) {
+    TestClient small(at);
+    ConnectOptions options{.client_id = "c", .version = Version::k5, .packet_bytes_max = bytes};
+    options.will = Published{.topic = "will", .payload = "gone"};
+    const ReasonCode answer = small.connect(options);
+    EXPECT_EQ(answer, bytes < 5 ? ReasonCode::kServerUnavailable : ReasonCode::kPacketTooLarge) << bytes;
+    EXPECT_TRUE(small.closed());
+  }
+  EXPECT_EQ(first.publish("t", "x"), ReasonCode::kSuccess) << "nobody took its place";
+  EXPECT_TRUE(h.hook.seen("will").empty());
+  TestClient enough(at);
+  EXPECT_EQ(enough.connect({.client_id = "d", .version = Version::k5, .packet_bytes_max = 40}),
+            ReasonCode::kSuccess);
+}
+
 TEST(Broker, no_deadline_follows_a_wall_clock_that_is_set) {
   for (const Duration step : {Duration{7'200'000}, Duration{-7'200'000}}) {
     Harness h;

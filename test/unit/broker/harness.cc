@@ -126,6 +126,9 @@ mqtt::ReasonCode TestClient::connect(const ConnectOptions& options) {
   if (options.receive_maximum != 0) {
     packet.properties.set(mqtt::Property::kReceiveMaximum, uint32_t{options.receive_maximum});
   }
+  if (options.packet_bytes_max != 0) {
+    packet.properties.set(mqtt::Property::kMaximumPacketSize, options.packet_bytes_max);
+  }
   if (options.will) {
     packet.has_will = true;
     packet.will.topic = options.will->topic;

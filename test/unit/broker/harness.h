@@ -51,7 +51,8 @@ struct ConnectOptions {
   uint32_t session_expiry_s = 0;  // v5
   std::optional<Published> will;
   uint32_t will_delay_s = 0;
-  uint16_t receive_maximum = 0;  // v5; 0: not sent
+  uint16_t receive_maximum = 0;   // v5; 0: not sent
+  uint32_t packet_bytes_max = 0;  // likewise
 };
 
 // Blocking; every wait gives up after ten seconds and fails the test.
