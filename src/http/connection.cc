@@ -25,17 +25,15 @@ class RequestParser final : public beast::http::basic_parser<true> {
   RequestHead head;
   std::optional<BodySpool> spool;  // set once the body is wanted
   uint64_t body_bytes_max = 0;
-  int version = 11;
   Status refused;     // why `head` is not acceptable
   bool over = false;  // more body than body_bytes_max
   Status disk;
 
  private:
   using string_view = beast::string_view;
-  void on_request_impl(beast::http::verb, string_view method, string_view target, int v,
+  void on_request_impl(beast::http::verb, string_view method, string_view target, int /*version*/,
                        error_code&) override {
     head.method.assign(method.data(), method.size());
-    version = v;
     refused = http::parse_target({target.data(), target.size()}, head);
   }
   void on_response_impl(int, string_view, int, error_code&) override {}
@@ -140,8 +138,13 @@ asio::awaitable<bool> Server::Impl::Connection::read_head(RequestParser& parser)
     input_.erase(0, used);
     if (!ec && parser.is_header_done()) co_return true;
     if (ec && ec != beast::http::error::need_more) {
-      const bool large = ec == beast::http::error::header_limit;
-      co_await bad_request(large ? 431 : 400, ec.message());
+      if (ec == beast::http::error::header_limit) {
+        co_await bad_request(431, Broken::kHeadTooLarge, ec.message());
+      } else if (ec == beast::http::error::bad_version) {
+        co_await bad_request(505, Broken::kVersion, "only HTTP/1.1 is spoken here");
+      } else {
+        co_await bad_request(400, Broken::kHead, ec.message());
+      }
       co_return false;
     }
     if (!ec && !input_.empty()) continue;
@@ -168,8 +171,9 @@ asio::awaitable<Server::Impl::Connection::Got> Server::Impl::Connection::read_bo
   co_return Got::kWhole;
 }
 
-asio::awaitable<void> Server::Impl::Connection::bad_request(int status, std::string_view reason) {
-  server_.bad_requests.Increment();
+asio::awaitable<void> Server::Impl::Connection::bad_request(int status, Broken what,
+                                                            std::string_view reason) {
+  server_.count(what);
   server_.logger.info("http_request_refused", {{"peer", peer_}, {"reason", reason}});
   Response response;
   response.status = status;
@@ -207,6 +211,8 @@ asio::awaitable<Response> Server::Impl::Connection::answer(RequestParser& parser
       server_.logger.warn("request_body_not_kept", {{"reason", parser.disk.error().message}});
       co_return answerer.refusal(head, Refusal::kOverloaded);
     }
+    server_.count(Broken::kBody);
+    server_.logger.info("http_request_refused", {{"peer", peer_}, {"reason", "the body did not arrive"}});
     Response broken;
     broken.status = 400;
     broken.body = "the body did not arrive\n";
@@ -238,15 +244,11 @@ asio::awaitable<bool> Server::Impl::Connection::one_request() {
   if (!co_await read_head(parser)) co_return false;
   server_.requests.Increment();
   if (!parser.refused) {
-    co_await bad_request(400, parser.refused.error().message);
-    co_return false;
-  }
-  if (parser.version != 10 && parser.version != 11) {
-    co_await bad_request(505, "only HTTP/1.1 is spoken here");
+    co_await bad_request(400, Broken::kTarget, parser.refused.error().message);
     co_return false;
   }
   if (parser.head.headers.has("upgrade") && parser.upgrade()) {
-    co_await bad_request(501, "no upgrade is possible here");
+    co_await bad_request(501, Broken::kUpgrade, "no upgrade is possible here");
     co_return false;
   }
   parser.head.tls = tls_.has_value();

@@ -56,10 +56,16 @@ Server::Impl::Impl(ServerOptions o, std::shared_ptr<Handler> h, Logger& l, Metri
       refused_connections(
           m.counter("fleetward_http_connections_refused_total", "Accepted over connections_max.")),
       overloaded(m.counter("fleetward_http_overloaded_total", "Requests answered 503: no worker was free.")),
-      bad_requests(m.counter("fleetward_http_bad_requests_total", "Requests that are not HTTP.")),
       failed_handshakes(m.counter("fleetward_http_tls_failures_total", "TLS handshakes that failed.")),
       requests(m.counter("fleetward_http_requests_total", "Requests whose head arrived.")),
       workers(static_cast<size_t>(options.worker_threads)) {
+  const char* reasons[] = {"head", "head_too_large", "target", "version", "upgrade", "body"};
+  static_assert(std::size(reasons) == static_cast<size_t>(Broken::kCount));
+  for (size_t i = 0; i < broken.size(); ++i) {
+    broken[i] = &m.counter("fleetward_http_bad_requests_total",
+                           "Requests that are not HTTP, or whose body did not arrive, by what is wrong.",
+                           {{"reason", reasons[i]}});
+  }
   for (int i = 0; i < options.io_threads; ++i) {
     threads.emplace_back([this] { io->run(); });
   }

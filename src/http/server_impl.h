@@ -3,6 +3,7 @@
 // Inside of the server: server.cc accepts and stops, connection.cc serves one connection. The only two
 // translation units that include Asio and Beast.
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <map>
@@ -43,7 +44,9 @@ struct Server::Impl {
   prometheus::Gauge& open_connections;
   prometheus::Counter& refused_connections;
   prometheus::Counter& overloaded;
-  prometheus::Counter& bad_requests;
+  // What is wrong with a request that never reaches the handler: the label of its counter.
+  enum class Broken : uint8_t { kHead, kHeadTooLarge, kTarget, kVersion, kUpgrade, kBody, kCount };
+  std::array<prometheus::Counter*, static_cast<size_t>(Broken::kCount)> broken;
   prometheus::Counter& failed_handshakes;
   prometheus::Counter& requests;
 
@@ -67,6 +70,7 @@ struct Server::Impl {
   Result<std::shared_ptr<asio::ssl::context>> context_of(const TlsFiles& files);
   asio::awaitable<void> accept_loop(std::shared_ptr<tcp::acceptor> acceptor,
                                     std::shared_ptr<asio::ssl::context> tls);
+  void count(Broken what) { broken[static_cast<size_t>(what)]->Increment(); }
   void start(tcp::socket socket, std::string peer, std::string prefix,
              std::shared_ptr<asio::ssl::context> tls);
   void stop(Duration grace);
@@ -109,7 +113,7 @@ class Server::Impl::Connection : public std::enable_shared_from_this<Connection>
   asio::awaitable<Response> answer(RequestParser& parser);
   asio::awaitable<bool> respond(Response response, bool head_request, bool keep_alive);
   asio::awaitable<bool> stream_body(Response& response);
-  asio::awaitable<void> bad_request(int status, std::string_view reason);
+  asio::awaitable<void> bad_request(int status, Broken what, std::string_view reason);
   asio::awaitable<void> linger();
   asio::awaitable<void> shut_down();
 

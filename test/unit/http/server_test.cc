@@ -241,6 +241,23 @@ TEST_F(ServerTest, WhatIsNotHttp) {
   Client client(address);
   client.send("GET / HTTP/1.1\r\nX: " + std::string(100'000, 'x') + "\r\n\r\n");
   EXPECT_EQ(client.answer().substr(0, 4), "431 ");
+  const auto ask = [&](const std::string& bytes) {
+    Client one(address);
+    one.send(bytes);
+    return one.answer().substr(0, 4);
+  };
+  EXPECT_EQ(ask("GET / HTTP/2.0\r\n\r\n"), "505 ");
+  EXPECT_EQ(ask("GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"), "501 ");
+  EXPECT_EQ(ask("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n"), "400 ");
+  const auto counted = [&](const std::string& reason) {
+    return metrics.counter("fleetward_http_bad_requests_total", "", {{"reason", reason}}).Value();
+  };
+  EXPECT_EQ(counted("head"), 5);
+  EXPECT_EQ(counted("target"), 2);
+  EXPECT_EQ(counted("head_too_large"), 1);
+  EXPECT_EQ(counted("version"), 1);
+  EXPECT_EQ(counted("upgrade"), 1);
+  EXPECT_EQ(counted("body"), 1);
 }
 
 TEST_F(ServerTest, HandlersThatThrow) {
