@@ -50,6 +50,10 @@ void add_account_services(Server::Parts& p) {
 void add_iot_services(Server::Parts& p) {
   p.iot_options.endpoint_host = p.config.server.endpoint_host;
   p.iot_options.taggable = api::iot::detect_taggable(p.detect_tables);
+  p.iot_options.group_deleted = [tables = p.detect_tables](state::Transaction& change,
+                                                           const std::string& arn) {
+    api::iot::detach_target(change, tables, arn);
+  };
   p.iot_options.taggable["rule"] = [tables = p.rule_tables](const state::Snapshot& snapshot,
                                                             std::string_view name) {
     return snapshot.get(tables.rules).find(name) != nullptr;

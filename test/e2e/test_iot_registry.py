@@ -229,6 +229,15 @@ def test_test_authorization(iot, name, certificate, server):
     assert results[0]["authDecision"] == "IMPLICIT_DENY"
 
 
+def test_a_deleted_group_is_nobodys_target(iot, name):
+    group = iot.create_thing_group(thingGroupName=name)["thingGroupArn"]
+    iot.create_security_profile(securityProfileName=name)
+    iot.attach_security_profile(securityProfileName=name, securityProfileTargetArn=group)
+    iot.delete_thing_group(thingGroupName=name)
+    assert iot.list_targets_for_security_profile(securityProfileName=name)["securityProfileTargets"] == []
+    iot.delete_security_profile(securityProfileName=name)
+
+
 def test_what_is_missing_is_refused_by_name(iot, boto):
     for operation, arguments in [("create_job", {"jobId": "j", "targets": ["arn:aws:iot:us-east-1:1:thing/x"]}),
                                  ("get_statistics", {"queryString": "*"}),

@@ -34,6 +34,10 @@ std::vector<http::Operation> detect_operations(const DetectDependencies& d);
 // For Options::taggable: "securityprofile", "custommetric", "dimension".
 std::map<std::string, ResourceExists> detect_taggable(const pipeline::DetectTables& tables);
 
+// For Options::group_deleted: no profile stays attached to a target that is gone.
+void detach_target(state::Transaction& change, const pipeline::DetectTables& tables,
+                   const std::string& target);
+
 // --- shared by those files ---
 
 inline constexpr StringRule kResourceName{.min = 1, .max = 128, .chars = &kNameChars};

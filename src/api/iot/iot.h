@@ -32,6 +32,9 @@ struct Options {
   registry::KeyType device_key = registry::KeyType::kP256;
   // Taggable resources of other rooms by ARN type: "rule", "securityprofile", "custommetric", ...
   std::map<std::string, ResourceExists> taggable;
+  // What other rooms keep of a thing group goes with it, in the same transaction: called with its ARN. May be
+  // empty.
+  std::function<void(state::Transaction&, const std::string& arn)> group_deleted;
 };
 
 // References outlive the operations.

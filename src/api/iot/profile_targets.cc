@@ -138,6 +138,19 @@ ApiResult<json::object> list_profiles(const DetectDependencies& d, const http::C
 
 }  // namespace
 
+void detach_target(state::Transaction& change, const pipeline::DetectTables& tables,
+                   const std::string& target) {
+  std::vector<std::string> names;
+  change.get(tables.target_profiles).visit_prefix(state::key(target, ""), [&](const auto& entry) {
+    names.emplace_back(state::key_tail(entry.key));
+    return true;
+  });
+  for (const std::string& name : names) {
+    change.erase(tables.target_profiles, state::key(target, name));
+    change.erase(tables.profile_targets, state::key(name, target));
+  }
+}
+
 std::vector<http::Operation> profile_target_operations(const DetectDependencies& d) {
   constexpr const char* kProfile = "securityprofile/{securityProfileName}";
   return detect_operations_of(

@@ -185,7 +185,9 @@ ApiResult<json::object> remove_by(const Dependencies& d, const json::object& arg
   const auto version = in.integer_opt("expectedVersion", 0, INT64_MAX);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   auto ok = commit(d, [&](state::Transaction& change) -> Status {
-    registry::erase_tags(change, d.tables.tags, arn(d, "thinggroup", name));
+    const std::string group = arn(d, "thinggroup", name);
+    registry::erase_tags(change, d.tables.tags, group);
+    if (d.options.group_deleted) d.options.group_deleted(change, group);
     return remove_in(change, d.tables, name, version);
   });
   if (!ok) return tl::unexpected(ok.error());

@@ -36,6 +36,9 @@ class DetectApi : public testing::Test {
       return {};
     }));
     options_.taggable = detect_taggable(tables_);
+    options_.group_deleted = [this](state::Transaction& change, const std::string& arn) {
+      detach_target(change, tables_, arn);
+    };
     const Dependencies iot{store_, registry_, account_, authority_, device_authorizer_,
                            clock_, random_,   options_};
     service_ = service(iot, detect_operations({iot, tables_, authorizer_, queries_}));
@@ -109,6 +112,21 @@ class DetectApi : public testing::Test {
   http::Service service_;
   int64_t report_id_ = 0;
 };
+
+TEST_F(DetectApi, AGroupThatIsDeletedIsNobodysTarget) {
+  const std::string group = "arn:aws:iot:us-east-1:123456789012:thinggroup/child";
+  call("CreateSecurityProfile", R"({"securityProfileName":"p"})");
+  EXPECT_EQ(call("AttachSecurityProfile",
+                 R"({"securityProfileName":"p","securityProfileTargetArn":")" + group + "\"}"),
+            "{}");
+  EXPECT_EQ(call("DeleteThingGroup", R"({"thingGroupName":"child"})"), "{}");
+  EXPECT_EQ(call("ListTargetsForSecurityProfile", R"({"securityProfileName":"p"})"),
+            R"({"securityProfileTargets":[]})");
+  // A new group of the same name is not the old one.
+  call("CreateThingGroup", R"({"thingGroupName":"child"})");
+  EXPECT_EQ(call("ListSecurityProfilesForTarget", R"({"securityProfileTargetArn":")" + group + "\"}"),
+            R"({"securityProfileTargetMappings":[]})");
+}
 
 TEST_F(DetectApi, CustomMetrics) {
   EXPECT_EQ(
