@@ -84,8 +84,8 @@ void add_iotdata(Server::Parts& p) {
       },
       broker::publish_refusal});
   p.dispatcher->add_service(api::iotdata::service({*p.broker_access, p.scope, p.authorize}));
-  p.dispatcher->set_certificate_publish(
-      api::iotdata::certificate_publish({*p.broker_access, p.store, *p.device_authorizer, p.random}));
+  p.dispatcher->set_certificate_publish(api::iotdata::certificate_publish(
+      {*p.broker_access, p.store, *p.device_authorizer, p.clock, p.random}));
 }
 
 void add_s3(Server::Parts& p) {

@@ -229,6 +229,7 @@ bool Shard::admit_client(Connection& connection) {
   device.server_name = connection.server_name();
   device.persistent = request.session_expiry_s > 0;
   device.last_will = request.will != nullptr;
+  device.now = now_;
   const auto policy = context_.dependencies.authorizer.compile(*snapshot_, device);
   connection.policy_version = snapshot_->version();
 
@@ -399,8 +400,13 @@ void Shard::send_backlog(ClientSession& session) {
 // ---------------------------------------------------------------- policies
 
 bool Shard::allowed(Connection& connection, registry::DeviceAction action, std::string_view name) {
-  if (!connection.access.policy()) return true;
-  if (connection.policy_version != snapshot_->version()) {
+  const auto& held = connection.access.policy();
+  if (!held) return true;
+  constexpr Duration kTimeHolds{1000};
+  const Duration age = now_ - connection.device.now;
+  const bool aged = held->depends_on_time() && (age >= kTimeHolds || age < Duration{0});
+  if (aged || connection.policy_version != snapshot_->version()) {
+    connection.device.now = now_;
     auto renewed =
         context_.dependencies.authorizer.renew(*snapshot_, connection.device, connection.access.policy());
     if (!renewed) return false;  // the certificate is not active any more: sweep_certificates() ends it

@@ -7,11 +7,9 @@ namespace fleetward::pipeline {
 namespace {
 
 json::object metric_to_json(const CustomMetric& metric) {
-  return {{"metricName", metric.name},
-          {"metricType", detect::custom_type_name(metric.type)},
-          {"displayName", metric.display_name},
-          {"creationDate", metric.created.ms},
-          {"lastModifiedDate", metric.modified.ms}};
+  return {{"metricName", metric.name},          {"metricType", detect::custom_type_name(metric.type)},
+          {"displayName", metric.display_name}, {"creationToken", metric.creation_token},
+          {"creationDate", metric.created.ms},  {"lastModifiedDate", metric.modified.ms}};
 }
 
 Result<CustomMetric> metric_from_json(const json::object& document) {
@@ -21,6 +19,7 @@ Result<CustomMetric> metric_from_json(const json::object& document) {
   if (!type) return fail(ErrorCode::kCorrupt, "custom metric " + metric.name + " has no type");
   metric.type = *type;
   metric.display_name = json::string_or(document, "displayName");
+  metric.creation_token = json::string_or(document, "creationToken");
   metric.created.ms = json::int_or(document, "creationDate", 0);
   metric.modified.ms = json::int_or(document, "lastModifiedDate", 0);
   return metric;

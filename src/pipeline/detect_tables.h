@@ -21,6 +21,7 @@ struct CustomMetric {
   std::string name;
   detect::ValueKind type = detect::ValueKind::kNumber;
   std::string display_name;
+  std::string creation_token;  // clientRequestToken of its creation: the same again is the same call
   Timestamp created, modified;
 };
 

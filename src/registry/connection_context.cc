@@ -1,6 +1,7 @@
 #include "registry/connection_context.h"
 
 #include "core/text.h"
+#include "core/time.h"
 
 namespace fleetward::registry {
 namespace {
@@ -29,6 +30,10 @@ ConnectionContext::ConnectionContext(const DeviceConnection& connection, const C
   }
   if (!connection.source_address.empty()) values_.set("aws:SourceIp", connection.source_address);
   if (!connection.server_name.empty()) values_.set("iot:DomainName", connection.server_name);
+  if (connection.now.ms != 0) {
+    values_.set("aws:CurrentTime", to_iso8601(connection.now));
+    values_.set("aws:EpochTime", std::to_string(connection.now.ms / 1000));
+  }
   std::vector<std::string> attributes;
   if (connection.persistent) attributes.emplace_back("PersistentConnect");
   if (connection.last_will) attributes.emplace_back("LastWill");

@@ -1,8 +1,10 @@
 #include "registry/device_authorizer.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "core/text.h"
 #include "registry/connection_context.h"
 #include "registry/policies.h"
 
@@ -54,6 +56,16 @@ Attached attached_thing(const state::Snapshot& snapshot, const Tables& tables,
     out.thing = client_id;
   }
   return out;
+}
+
+// Too often rather than too seldom: the text may name it elsewhere than in a condition or a variable.
+bool mentions_time(std::string_view document) {
+  for (const std::string_view key : {"aws:currenttime", "aws:epochtime"}) {
+    const auto found = std::search(document.begin(), document.end(), key.begin(), key.end(),
+                                   [](char a, char b) { return to_lower(a) == b; });
+    if (found != document.end()) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -128,7 +140,9 @@ void DeviceAuthorizer::bind(const DeviceConnection& connection, ConnectionPolicy
   const ConnectionContext context(connection, policy.certificate_.get(), policy.thing_value_.get(),
                                   policy.attached_);
   policy.bound_.reserve(policy.sources_.size());
+  policy.bound_at_ = connection.now;
   for (const auto& document : policy.sources_) {
+    policy.timed_ = policy.timed_ || mentions_time(document->text());
     policy.bound_.push_back(identity::PolicyDocument::bind(document, context));
   }
 }
@@ -150,7 +164,7 @@ ConnectionPolicyPtr DeviceAuthorizer::renew(const state::Snapshot& snapshot,
   auto out = std::make_shared<ConnectionPolicy>(gather(snapshot, connection));
   if (out->certificate_ == held->certificate_ && out->thing_value_ == held->thing_value_ &&
       out->sources_ == held->sources_ && out->attached_ == held->attached_ &&
-      out->exclusive_ == held->exclusive_) {
+      out->exclusive_ == held->exclusive_ && (!held->timed_ || held->bound_at_ == connection.now)) {
     return held;
   }
   bind(connection, *out);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/ids.h"
+#include "core/time.h"
 #include "registry/tables.h"
 #include "state/store.h"
 
@@ -26,6 +27,7 @@ struct DeviceConnection {
   std::string server_name;     // SNI, or empty (iot:DomainName)
   bool persistent = false;     // iot:ConnectAttributes PersistentConnect: a session that outlives it
   bool last_will = false;      // iot:ConnectAttributes LastWill
+  Timestamp now;               // aws:CurrentTime, aws:EpochTime: of the decision, so set it anew
 };
 
 // What one connection may do under one state of the registry: the default versions of the policies on its
@@ -50,6 +52,9 @@ class ConnectionPolicy {
   const std::string& thing() const { return thing_; }
   bool thing_is_attached() const { return attached_; }
   bool thing_is_exclusive() const { return exclusive_; }
+  // A condition or variable names the time: decisions hold for a second, then renew() with the new
+  // DeviceConnection::now makes another one.
+  bool depends_on_time() const { return timed_; }
   // Rises by itself with each renew() that changed something: what was cached from an equal value still
   // holds.
   uint64_t generation() const { return generation_; }
@@ -66,6 +71,8 @@ class ConnectionPolicy {
   Documents bound_;         // of `sources_`, with this connection's variables put in
   std::string thing_;
   bool attached_ = false, exclusive_ = false;
+  bool timed_ = false;
+  Timestamp bound_at_;
   uint64_t generation_ = 1;
   // What it was made from, to tell cheaply whether a newer snapshot differs.
   Documents sources_;
@@ -87,7 +94,8 @@ class DeviceAuthorizer {
   // Never null; with an inactive or unknown certificate it allows nothing.
   ConnectionPolicyPtr compile(const state::Snapshot& snapshot, const DeviceConnection& connection) const;
 
-  // `held` itself if nothing it was made from has changed, else a newer one. Null if the certificate is no
+  // `held` itself if nothing it was made from has changed (the time included, if it depends on it), else a
+  // newer one. Null if the certificate is no
   // longer active: close the connection. Costs a few map look-ups.
   ConnectionPolicyPtr renew(const state::Snapshot& snapshot, const DeviceConnection& connection,
                             const ConnectionPolicyPtr& held) const;

@@ -1,6 +1,7 @@
 """Things, groups, certificates and policies through boto3 and the aws CLI, and what devices may do with them."""
 import json
 import subprocess
+import time
 
 import pytest
 import requests
@@ -226,7 +227,22 @@ def test_test_authorization(iot, name, certificate, server):
     assert results[0]["authDecision"] == "ALLOWED"
     assert results[0]["allowed"]["policies"][0]["policyName"] == name
     results = iot.test_authorization(principal=arn, authInfos=question, clientId="other")["authResults"]
-    assert results[0]["authDecision"] == "IMPLICIT_DENY"
+    assert results[0]["authDecision"] == "IMPLICIT_DENY" and results[0]["missingContextValues"] == []
+    assert results[0]["denied"]["implicitDeny"]["policies"][0]["policyName"] == name
+    results = iot.test_authorization(principal=arn, authInfos=question)["authResults"]
+    assert results[0]["missingContextValues"] == ["iot:ClientId"]
+
+
+def test_policies_of_a_principal_in_order_of_creation(iot, name, certificate):
+    arn = certificate()["certificateArn"]
+    names = [f"{name}-{suffix}" for suffix in ("z", "a", "m")]
+    for each in names:
+        iot.create_policy(policyName=each, policyDocument=policy(Action="iot:Connect", Resource="*"))
+        iot.attach_principal_policy(policyName=each, principal=arn)
+        time.sleep(0.01)  # the order is by milliseconds
+    for ascending, expected in ((True, names), (False, names[::-1])):
+        listed = iot.list_principal_policies(principal=arn, ascendingOrder=ascending)["policies"]
+        assert [p["policyName"] for p in listed] == expected
 
 
 def test_a_deleted_group_is_nobodys_target(iot, name):
@@ -236,6 +252,16 @@ def test_a_deleted_group_is_nobodys_target(iot, name):
     iot.delete_thing_group(thingGroupName=name)
     assert iot.list_targets_for_security_profile(securityProfileName=name)["securityProfileTargets"] == []
     iot.delete_security_profile(securityProfileName=name)
+
+
+def test_the_same_creation_twice_is_one(iot, name):
+    call = dict(metricName=name, metricType="number", clientRequestToken=name)
+    assert iot.create_custom_metric(**call)["metricArn"] == iot.create_custom_metric(**call)["metricArn"]
+    assert error_of(iot.create_custom_metric, **{**call, "clientRequestToken": "other"})[1] == \
+        "ResourceAlreadyExistsException"
+    assert error_of(iot.create_custom_metric, **{**call, "metricType": "string-list"})[1] == \
+        "ResourceAlreadyExistsException"
+    iot.delete_custom_metric(metricName=name)
 
 
 def test_what_is_missing_is_refused_by_name(iot, boto):

@@ -1,4 +1,5 @@
 #include "api/iot/iot.h"
+#include "registry/missing_context.h"
 #include "registry/policies.h"
 
 namespace fleetward::api::iot {
@@ -51,14 +52,16 @@ std::string_view iot_action(std::string_view type) {
 // One policy with its document bound to the connection that is asked about.
 struct Bound {
   std::string name;
+  std::shared_ptr<const identity::PolicyDocument> document;
   registry::ConnectionPolicyPtr rules;
 };
 
-json::object answer(const Dependencies& d, const AuthInfo& info, const std::vector<Bound>& policies) {
+json::object answer(const Dependencies& d, const AuthInfo& info, const std::vector<Bound>& policies,
+                    const json::array& missing) {
   const auto shown = [&](const Bound& policy) {
     return json::object{{"policyName", policy.name}, {"policyArn", arn(d, "policy", policy.name)}};
   };
-  json::array allowing, denying;
+  json::array allowing, denying, silent;
   size_t allowed_resources = 0;
   std::vector<bool> allows(policies.size()), denies(policies.size());
   for (const std::string& resource : info.resources) {
@@ -74,6 +77,7 @@ json::object answer(const Dependencies& d, const AuthInfo& info, const std::vect
   for (size_t i = 0; i < policies.size(); ++i) {
     if (allows[i]) allowing.push_back(shown(policies[i]));
     if (denies[i]) denying.push_back(shown(policies[i]));
+    if (!allows[i] && !denies[i]) silent.push_back(shown(policies[i]));
   }
   const char* decision = !denying.empty()                             ? "EXPLICIT_DENY"
                          : allowed_resources == info.resources.size() ? "ALLOWED"
@@ -81,8 +85,10 @@ json::object answer(const Dependencies& d, const AuthInfo& info, const std::vect
   json::array resources(info.resources.begin(), info.resources.end());
   return {{"authInfo", json::object{{"actionType", info.action}, {"resources", std::move(resources)}}},
           {"allowed", json::object{{"policies", std::move(allowing)}}},
-          {"denied", json::object{{"explicitDeny", json::object{{"policies", std::move(denying)}}}}},
-          {"authDecision", decision}};
+          {"denied", json::object{{"implicitDeny", json::object{{"policies", std::move(silent)}}},
+                                  {"explicitDeny", json::object{{"policies", std::move(denying)}}}}},
+          {"authDecision", decision},
+          {"missingContextValues", missing}};
 }
 
 ApiResult<std::vector<Bound>> bind_policies(const Dependencies& d,
@@ -100,8 +106,8 @@ ApiResult<std::vector<Bound>> bind_policies(const Dependencies& d,
   std::vector<Bound> out;
   for (const auto& policy : policies) {
     if (std::find(skipped.begin(), skipped.end(), policy->name) != skipped.end()) continue;
-    out.push_back(
-        {policy->name, d.authorizer.compile_with(*snapshot, connection, {policy->in_force().document})});
+    out.push_back({policy->name, policy->in_force().document,
+                   d.authorizer.compile_with(*snapshot, connection, {policy->in_force().document})});
   }
   return out;
 }
@@ -112,6 +118,7 @@ ApiResult<json::object> test(const Dependencies& d, const http::Call& call, cons
   connection.certificate_id = read_principal(d, in, "principal");
   connection.client_id = in.string_opt("clientId", {.min = 1, .max = 128}).value_or("");
   connection.source_address = std::string(call.source_address);
+  connection.now = d.clock.now();
   in.unsupported("cognitoIdentityPoolId");
   std::vector<AuthInfo> infos;
   for (Input& each : in.objects("authInfos", 1, kAuthInfosMax)) {
@@ -128,8 +135,14 @@ ApiResult<json::object> test(const Dependencies& d, const http::Call& call, cons
   auto policies = bind_policies(d, connection, added.value_or(std::vector<std::string>{}),
                                 skipped.value_or(std::vector<std::string>{}));
   if (!policies) return tl::unexpected(policies.error());
-  json::array results;
-  for (const AuthInfo& info : infos) results.push_back(answer(d, info, *policies));
+  std::vector<std::shared_ptr<const identity::PolicyDocument>> documents;
+  for (const Bound& policy : *policies) documents.push_back(policy.document);
+  json::array missing, results;
+  for (std::string& key :
+       registry::missing_context(*d.store.snapshot(), d.authorizer, connection, documents)) {
+    missing.emplace_back(std::move(key));
+  }
+  for (const AuthInfo& info : infos) results.push_back(answer(d, info, *policies, missing));
   return json::object{{"authResults", std::move(results)}};
 }
 

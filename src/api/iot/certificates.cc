@@ -170,16 +170,16 @@ ApiResult<json::object> list(const Dependencies& d, const http::Call&, const jso
 ApiResult<json::object> list_by_ca(const Dependencies& d, const http::Call&, const json::object& arguments) {
   Input in(arguments, kIotStyle);
   const std::string ca = in.string("caCertificateId", kCertificateId);
-  in.boolean_opt("ascendingOrder");  // in order of id either way: the order by creation is ListCertificates'
+  const bool ascending = in.boolean_or("ascendingOrder", false);
   const Page page = read_marker_page(in, "ListCertificatesByCA");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   const auto snapshot = d.store.snapshot();
+  std::string next;
   json::array found;
-  const std::string next = list_page(snapshot->get(d.tables.certificates), "", page, [&](const auto& entry) {
-    if (entry.value->authority_id != ca) return false;
-    found.push_back(summary(d, *entry.value));
-    return true;
-  });
+  const auto of_ca = [&](const registry::Certificate& c) { return c.authority_id == ca; };
+  for (const auto& c : page_by_creation(snapshot->get(d.tables.certificates), page, ascending, next, of_ca)) {
+    found.push_back(summary(d, *c));
+  }
   json::object out{{"certificates", std::move(found)}};
   put_next(out, "nextMarker", next);
   return out;

@@ -6,6 +6,7 @@ namespace {
 using pipeline::CustomMetric;
 
 constexpr StringRule kDisplayName{.max = 128};
+constexpr StringRule kRequestToken{.min = 1, .max = 64};
 
 json::object metric_json(const DetectDependencies& d, const CustomMetric& metric) {
   json::object out{{"metricName", metric.name},
@@ -26,7 +27,7 @@ ApiResult<json::object> create(const DetectDependencies& d, const http::Call&,
   const std::string type =
       in.one_of("metricType", {"string-list", "ip-address-list", "number-list", "number"});
   const registry::Tags tags = read_tags(in);
-  in.accept_unused("clientRequestToken");
+  metric.creation_token = in.string_opt("clientRequestToken", kRequestToken).value_or("");
   if (in.ok() && metric.name.starts_with("aws:")) in.fail("metricName", "must not begin with \"aws:\"");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   metric.type = *detect::parse_custom_type(type);
@@ -35,7 +36,13 @@ ApiResult<json::object> create(const DetectDependencies& d, const http::Call&,
   bool exists = false;
   auto ok = commit(d.iot, [&](state::Transaction& change) -> Status {
     const auto& metrics = change.get(d.tables.custom_metrics);
-    if (metrics.find(name) != nullptr) {
+    if (const CustomMetric* held = metrics.find(name); held != nullptr) {
+      // A call that was sent again, because its answer was lost.
+      if (!metric.creation_token.empty() && held->creation_token == metric.creation_token &&
+          held->type == metric.type && held->display_name == metric.display_name &&
+          registry::tags_of(change.view(), d.iot.tables.tags, metric_arn) == tags) {
+        return {};
+      }
       exists = true;
       return fail(ErrorCode::kAlreadyExists, "The custom metric " + name + " already exists");
     }

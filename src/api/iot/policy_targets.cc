@@ -115,28 +115,20 @@ ApiResult<json::object> list_principal_policies(const Dependencies& d, const htt
                                                 const json::object& arguments) {
   Input in(arguments, kIotStyle);
   const std::string target = read_certificate_target(d, in, "principal");
-  in.boolean_opt("ascendingOrder");  // in order of name either way; at most ten
+  const bool ascending = in.boolean_or("ascendingOrder", false);
   const Page page = read_marker_page(in, "ListPrincipalPolicies");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  return policies_of(d, target, false, page);
-}
-
-// The targets of a policy as ARNs; `only` keeps those of one kind.
-ApiResult<json::object> targets_of(const Dependencies& d, const std::string& name, const Page& page,
-                                   std::string_view only, const char* member) {
   const auto snapshot = d.store.snapshot();
-  if (snapshot->get(d.tables.policies).find(name) == nullptr) {
-    return not_found(kIotStyle, "Policy " + name + " not found");
+  if (!registry::target_exists(*snapshot, d.tables, target)) {
+    return not_found(kIotStyle, "The policy target " + target + " not found");
   }
-  json::array targets;
-  const std::string next =
-      list_page(snapshot->get(d.tables.policy_targets), state::key(name, ""), page, [&](const auto& entry) {
-        const std::string_view target = state::key_tail(entry.key);
-        if (!target.starts_with(only)) return false;
-        targets.emplace_back(d.account.arn("iot", target));
-        return true;
-      });
-  json::object out{{member, std::move(targets)}};
+  std::vector<std::pair<std::string, std::string>> rows;  // by creation of the policy
+  for (std::string& name : registry::policies_of_target(*snapshot, d.tables, target)) {
+    const auto* policy = snapshot->get(d.tables.policies).find(name);
+    if (policy != nullptr) rows.emplace_back(creation_key(policy->created, name), std::move(name));
+  }
+  std::string next;
+  json::object out{{"policies", policies_json(d, page_of_rows(std::move(rows), page, ascending, next))}};
   put_next(out, "nextMarker", next);
   return out;
 }
@@ -147,17 +139,49 @@ ApiResult<json::object> list_targets(const Dependencies& d, const http::Call&,
   const std::string name = in.string("policyName", kPolicyName);
   const Page page = read_marker_page(in, "ListTargetsForPolicy");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  return targets_of(d, name, page, "", "targets");
+  const auto snapshot = d.store.snapshot();
+  if (snapshot->get(d.tables.policies).find(name) == nullptr) {
+    return not_found(kIotStyle, "Policy " + name + " not found");
+  }
+  json::array targets;
+  const std::string next =
+      list_page(snapshot->get(d.tables.policy_targets), state::key(name, ""), page, [&](const auto& entry) {
+        targets.emplace_back(d.account.arn("iot", state::key_tail(entry.key)));
+        return true;
+      });
+  json::object out{{"targets", std::move(targets)}};
+  put_next(out, "nextMarker", next);
+  return out;
 }
 
 ApiResult<json::object> list_policy_principals(const Dependencies& d, const http::Call&,
                                                const json::object& arguments) {
   Input in(arguments, kIotStyle);
   const std::string name = in.string("policyName", kPolicyName);
-  in.boolean_opt("ascendingOrder");
+  const bool ascending = in.boolean_or("ascendingOrder", false);
   const Page page = read_marker_page(in, "ListPolicyPrincipals");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  return targets_of(d, name, page, "cert/", "principals");
+  const auto snapshot = d.store.snapshot();
+  if (snapshot->get(d.tables.policies).find(name) == nullptr) {
+    return not_found(kIotStyle, "Policy " + name + " not found");
+  }
+  std::vector<std::pair<std::string, std::string>> rows;  // by creation of the certificate
+  const std::string certificates = registry::certificate_target("");
+  snapshot->get(d.tables.policy_targets).visit_prefix(state::key(name, certificates), [&](const auto& entry) {
+    const std::string target(state::key_tail(entry.key));
+    const auto* found = snapshot->get(d.tables.certificates).find(target.substr(certificates.size()));
+    if (found != nullptr)
+      rows.emplace_back(creation_key(found->created, target), d.account.arn("iot", target));
+    return true;
+  });
+  std::string next;
+  json::array principals;
+  for (std::string& principal : page_of_rows(std::move(rows), page, ascending, next)) {
+    principals.emplace_back(std::move(principal));
+  }
+  json::object out{{"principals", std::move(principals)}};
+  put_next(out, "nextMarker", next);
+  return out;
 }
 
 }  // namespace

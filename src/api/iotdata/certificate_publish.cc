@@ -73,7 +73,8 @@ http::Response run(const CertificatePublishDependencies& d, const http::RequestH
                                               .named_policy = {},
                                               .client_id = {},
                                               .source_address = head.peer_address,
-                                              .server_name = {}};
+                                              .server_name = {},
+                                              .now = d.clock.now()};
   const auto policy = d.authorizer.compile(*snapshot, connection);
   if (!policy->allows(registry::DeviceAction::kPublish, topic) ||
       (message->retain && !policy->allows(registry::DeviceAction::kRetainPublish, topic))) {

@@ -46,6 +46,7 @@ struct CertificatePublishDependencies {
   const BrokerAccess& broker;
   const state::Store& store;
   const registry::DeviceAuthorizer& authorizer;
+  const Clock& clock;
   Random& random;
 };
 http::CertificatePublish certificate_publish(const CertificatePublishDependencies& d);

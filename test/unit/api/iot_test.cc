@@ -310,6 +310,17 @@ TEST_F(IotApi, RegisteredCertificates) {
                 .as_array()
                 .size(),
             1u);
+  clock_.advance(Duration{1000});
+  auto second = customer->issue_device(registry::KeyType::kP256, random_, clock_.now());
+  call("RegisterCertificate", R"({"certificatePem":)" + json_text(second->certificate_pem) + "}");
+  const auto first_shown = [&](const char* extra) {
+    const auto page =
+        object("ListCertificatesByCA", R"({"caCertificateId":)" + ca_id + R"(,"pageSize":1)" + extra + "}");
+    return page.at("certificates").at(0).at("certificateId");
+  };
+  EXPECT_EQ(first_shown(R"(,"ascendingOrder":true)"), mine.at("certificateId"));
+  EXPECT_NE(first_shown(R"(,"ascendingOrder":false)"), mine.at("certificateId"));
+  EXPECT_NE(first_shown(""), mine.at("certificateId")) << "the newest first";
   EXPECT_EQ(call("DeleteCACertificate", R"({"certificateId":)" + ca_id + "}"),
             "406 CertificateStateException");
   EXPECT_EQ(call("UpdateCACertificate",
@@ -355,6 +366,29 @@ TEST_F(IotApi, Policies) {
   EXPECT_EQ(json::string_or(object("GetPolicy", R"({"policyName":"p"})"), "defaultVersionId"), "4");
 }
 
+TEST_F(IotApi, PrincipalPoliciesInOrderOfCreation) {
+  const std::string principal = R"({"principal":")" + certificate(true).first + "\"";
+  for (const char* name : {"zeta", "alpha", "mid"}) {
+    policy(name);
+    clock_.advance(Duration{1000});
+    call("AttachPrincipalPolicy", principal + R"(,"policyName":")" + name + "\"}");
+  }
+  const auto names = [&](const std::string& extra) {
+    std::string out, marker;
+    do {
+      const auto page =
+          object("ListPrincipalPolicies", principal + R"(,"pageSize":2)" + extra +
+                                              (marker.empty() ? "" : R"(,"marker":")" + marker + "\"") + "}");
+      for (const auto& each : page.at("policies").as_array())
+        out += std::string(each.at("policyName").as_string()) + " ";
+      marker = json::string_or(page, "nextMarker");
+    } while (!marker.empty());
+    return out;
+  };
+  EXPECT_EQ(names(R"(,"ascendingOrder":true)"), "zeta alpha mid ");
+  EXPECT_EQ(names(""), "mid alpha zeta ");
+}
+
 TEST_F(IotApi, TestAuthorization) {
   const std::string arn = certificate(true).first;
   policy("allow",
@@ -377,6 +411,29 @@ TEST_F(IotApi, TestAuthorization) {
   EXPECT_EQ(decision(""), "IMPLICIT_DENY");
   EXPECT_EQ(decision(R"(,"clientId":"me","policyNamesToAdd":["deny"])"), "EXPLICIT_DENY");
   EXPECT_EQ(decision(R"(,"clientId":"me","policyNamesToSkip":["allow"])"), "IMPLICIT_DENY");
+  const auto result = [&](const std::string& extra) {
+    return object(
+               "TestAuthorization",
+               R"({"principal":")" + arn +
+                   R"(","authInfos":[{"actionType":"PUBLISH","resources":["arn:aws:iot:us-east-1:1:topic/me"]}])" +
+                   extra + "}")
+        .at("authResults")
+        .at(0)
+        .as_object();
+  };
+  policy(
+      "asks",
+      R"({\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Deny\",\"Action\":\"iot:*\",\"Resource\":\"*\",)"
+      R"(\"Condition\":{\"StringEquals\":{\"iot:DomainName\":\"${iot:Connection.Thing.ThingName}${*}\"}}}})");
+  const auto asked = result(R"(,"policyNamesToAdd":["asks"])");
+  EXPECT_EQ(json::serialize(asked.at("missingContextValues")),
+            R"(["iot:ClientId","iot:Connection.Thing.ThingName","iot:DomainName"])");
+  const auto& silent = asked.at("denied").at("implicitDeny").at("policies").as_array();
+  ASSERT_EQ(silent.size(), 2u);
+  EXPECT_EQ(silent[0].at("policyName").as_string(), "allow");
+  EXPECT_EQ(
+      json::serialize(result(R"(,"clientId":"me","policyNamesToAdd":["deny"])").at("missingContextValues")),
+      "[]");
 }
 
 TEST_F(IotApi, EndpointAndWhatIsMissing) {

@@ -152,6 +152,7 @@ TEST_F(IotDataApi, PublishByCertificate) {
   const registry::Tables tables = registry::Tables::add_to(store);
   ASSERT_TRUE(store.open(":memory:"));
   const registry::DeviceAuthorizer authorizer(tables, account_);
+  ManualClock clock;
   SeededRandom random(1);
   const std::string id(64, 'a');
   ASSERT_TRUE(store.transact([&](state::Transaction& t) -> Status {
@@ -166,7 +167,7 @@ TEST_F(IotDataApi, PublishByCertificate) {
     EXPECT_TRUE(registry::create_policy(t, tables, "p", *document, "g", {}));
     return registry::attach_policy(t, tables, "p", registry::certificate_target(id), {});
   }));
-  const auto publish = certificate_publish({access_, store, authorizer, random});
+  const auto publish = certificate_publish({access_, store, authorizer, clock, random});
   const auto status = [&](const std::string& certificate, const std::string& topic, std::string query = {}) {
     http::RequestHead head;
     head.client_certificate_id = certificate;

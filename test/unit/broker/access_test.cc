@@ -157,6 +157,23 @@ TEST(Access, alpn_decides_on_the_shared_port) {
   EXPECT_EQ(h.metric("fleetward_broker_refused_total{reason=\"alpn\"}"), 1);
 }
 
+TEST(Access, a_policy_may_end_with_the_time) {
+  Harness h;
+  const std::string at = h.listen_tls();
+  const DeviceFiles device = h.device("d");
+  h.policy("p",
+           R"({"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":["iot:Connect","iot:Publish"],"Resource":"*"},
+    {"Effect":"Deny","Action":"iot:Publish","Resource":"*","Condition":{"DateGreaterThan":{"aws:CurrentTime":")" +
+               to_iso8601(h.clock.now() + Duration{60'000}) + R"("}}}]})",
+           &device);
+  TestClient client(at, &device);
+  ASSERT_EQ(client.connect({.client_id = "sensor", .version = Version::k5}), ReasonCode::kSuccess);
+  EXPECT_EQ(client.publish("t", "x"), ReasonCode::kSuccess);
+  h.pass(Duration{61'000});
+  EXPECT_EQ(client.publish("t", "x"), ReasonCode::kNotAuthorized);
+}
+
 TEST(Access, a_plain_listener_may_have_an_iot_policy) {
   Harness h;
   h.policy("lab", R"({"Version":"2012-10-17","Statement":[

@@ -53,6 +53,8 @@ class Case {
       connection_.source_address = w[1];
     } else if (verb == "server") {
       connection_.server_name = w[1];
+    } else if (verb == "now") {
+      connection_.now = {std::stoll(w[1]) * 1000};
     } else if (verb == "persistent") {
       connection_.persistent = true;
     } else if (verb == "will") {
@@ -132,6 +134,37 @@ class Case {
   bool has_certificate_ = false;
   int policies_ = 0;
 };
+
+TEST(DeviceAuthorizer, APolicyThatNamesTheTimeIsBoundAnew) {
+  Fixture f;
+  ASSERT_TRUE(f.certificate('a'));
+  const auto attach = [&](const std::string& name, const std::string& condition) {
+    ASSERT_TRUE(
+        f.policy(name, R"({"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iot:Publish",
+        "Resource":"arn:aws:iot:*:*:topic/)" +
+                           name + "\"" + condition + "}}"));
+    ASSERT_TRUE(f.apply([&](auto& t) {
+      return attach_policy(t, f.tables, name, certificate_target(Fixture::certificate_id('a')), kNow);
+    }));
+  };
+  attach("always", "");
+  const DeviceAuthorizer authorizer(f.tables, kAccount);
+  DeviceConnection connection{.certificate_id = Fixture::certificate_id('a'), .now = {1'000'000'000'000}};
+  auto policy = authorizer.compile(*f.store.snapshot(), connection);
+  EXPECT_FALSE(policy->depends_on_time());
+  connection.now = {1'000'000'009'000};
+  EXPECT_EQ(authorizer.renew(*f.store.snapshot(), connection, policy), policy);
+
+  attach("until", R"(,"Condition":{"DateLessThan":{"aws:CurrentTime":"2001-09-09T01:46:50Z"}})");
+  policy = authorizer.renew(*f.store.snapshot(), connection, policy);
+  EXPECT_TRUE(policy->depends_on_time());
+  EXPECT_TRUE(policy->allows(DeviceAction::kPublish, "until"));
+  EXPECT_EQ(authorizer.renew(*f.store.snapshot(), connection, policy), policy);
+  connection.now = {1'000'000'010'000};
+  policy = authorizer.renew(*f.store.snapshot(), connection, policy);
+  EXPECT_FALSE(policy->allows(DeviceAction::kPublish, "until"));
+  EXPECT_TRUE(policy->allows(DeviceAction::kPublish, "always"));
+}
 
 TEST(DeviceAuthorizer, Cases) {
   std::ifstream in(std::string(FLEETWARD_TEST_DATA) + "/authorizer_cases.txt");

@@ -136,6 +136,21 @@ TEST_F(DetectApi, CustomMetrics) {
       R"({"metricName":"mobilerssi","metricArn":"arn:aws:iot:us-east-1:123456789012:custommetric/mobilerssi"})");
   EXPECT_EQ(head("CreateCustomMetric", R"({"metricName":"mobilerssi","metricType":"number"})", 34),
             "409 ResourceAlreadyExistsException");
+  const std::string retried =
+      R"("metricName":"again","metricType":"number","tags":[{"Key":"a","Value":"b"}],"displayName":"A")";
+  const std::string made = call("CreateCustomMetric", "{" + retried + R"(,"clientRequestToken":"t-1"})");
+  EXPECT_EQ(made.substr(0, 13), R"({"metricName")");
+  EXPECT_EQ(call("CreateCustomMetric", "{" + retried + R"(,"clientRequestToken":"t-1"})"), made);
+  for (const char* other : {R"(,"clientRequestToken":"t-2"})", "}"}) {
+    EXPECT_EQ(head("CreateCustomMetric", "{" + retried + other, 34), "409 ResourceAlreadyExistsException")
+        << other;
+  }
+  EXPECT_EQ(
+      head("CreateCustomMetric",
+           R"({"metricName":"again","metricType":"number","displayName":"B","clientRequestToken":"t-1"})",
+           34),
+      "409 ResourceAlreadyExistsException");
+  call("DeleteCustomMetric", R"({"metricName":"again"})");
   EXPECT_EQ(head("CreateCustomMetric", R"({"metricName":"aws:x","metricType":"number"})", 27),
             "400 InvalidRequestException");
   EXPECT_EQ(head("CreateCustomMetric", R"({"metricName":"x","metricType":"text"})", 27),
