@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <type_traits>
 
 #include <toml++/toml.h>
 
@@ -154,6 +155,18 @@ std::string configuration_reference() {
         << " | " << key.help << " |\n";
   }
   return out.str();
+}
+
+bool share_descriptors(Config& config, uint64_t descriptors) {
+  const uint64_t reserved = std::min<uint64_t>(config.server.descriptors_reserved, descriptors / 2);
+  const auto lower = [](auto& bound, uint64_t most) {
+    if (bound <= most) return false;
+    bound = static_cast<std::remove_reference_t<decltype(bound)>>(std::max<uint64_t>(most, 1));
+    return true;
+  };
+  const bool mqtt = lower(config.broker.connections_max, descriptors - reserved);
+  const bool api = lower(config.api.connections_max, reserved / 2);
+  return mqtt || api;
 }
 
 LogLevel log_level(const Config& config) {

@@ -28,6 +28,7 @@ struct Config {
     std::vector<std::string> certificate_names;
     std::string log_level = "info";
     Duration drain{10'000};
+    uint32_t descriptors_reserved = 2048;
   } server;
   struct Account {
     std::string id = "123456789012";
@@ -70,6 +71,11 @@ struct Config {
 Result<Config> parse_config(std::string_view text, const std::string& name);
 // What one key alone cannot tell; called by parse_config and again after the command line had its say.
 Status check_config(const Config& config);
+
+// Lowers the bounds on connections to what a process with `descriptors` of them can have:
+// server.descriptors_reserved, or half of all if that is less, are kept from MQTT connections, and half of
+// those from the API's. True if a bound was lowered.
+bool share_descriptors(Config& config, uint64_t descriptors);
 
 // docs/reference/configuration.md.
 std::string configuration_reference();

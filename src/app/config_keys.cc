@@ -199,6 +199,10 @@ void add_server(std::vector<ConfigKey>& out) {
   s.text("log_level", MEMBER(server.log_level), "`debug`, `info`, `warn` or `error`.", check_log_level);
   s.duration("drain", MEMBER(server.drain), seconds(0), minutes(10),
              "How long a stop waits for what is in flight.");
+  s.number(
+      "descriptors_reserved", MEMBER(server.descriptors_reserved), 64, 1'000'000,
+      "File descriptors kept from MQTT connections, for the API, the log and the object store; half of the "
+      "process's at most. MQTT connections beyond the rest are closed as they come, counted.");
 }
 
 void add_account_api_log(std::vector<ConfigKey>& out) {

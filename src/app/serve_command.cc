@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <optional>
 #include <sys/resource.h>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
@@ -23,12 +24,12 @@ int refuse(const Error& error) {
   return 1;
 }
 
-// One descriptor per connection: as many as the process may have.
-void raise_descriptor_limit() {
+// One descriptor per connection: as many as the process may have. Answers how many.
+uint64_t raise_descriptor_limit() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);  // refused: the soft limit stands, and accepting beyond it is counted
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before;
 }
 
 Result<Config> configure(const ServeOptions& options) {
@@ -55,7 +56,7 @@ Result<Config> configure(const ServeOptions& options) {
 }
 
 int serve(const ServeOptions& options) {
-  const auto config = configure(options);
+  auto config = configure(options);
   if (!config) return refuse(config.error());
   if (options.check_config) {
     std::puts("The configuration is good.");
@@ -63,8 +64,12 @@ int serve(const ServeOptions& options) {
   }
   if (options.data_dir.empty()) return refuse({ErrorCode::kInvalidArgument, "--data-dir is required"});
   block_stop_signals();
-  raise_descriptor_limit();
   Logger logger(log_level(*config));
+  if (share_descriptors(*config, raise_descriptor_limit())) {
+    logger.warn("fewer connections than configured: the process may not have more descriptors",
+                {{"mqtt", std::to_string(config->broker.connections_max)},
+                 {"api", std::to_string(config->api.connections_max)}});
+  }
   auto data = DataDirectory::open(options.data_dir);
   if (!data) return refuse(data.error());
   auto server = Server::start(*config, std::move(*data), logger);

@@ -23,19 +23,21 @@ export_interval = "1s"
 class Server:
     """One `fleetward serve`. All listeners on free loopback ports."""
 
-    def __init__(self, directory, config=DEFAULT_CONFIG, options=()):
+    def __init__(self, directory, config=DEFAULT_CONFIG, options=(), descriptors=None):
         self.directory = pathlib.Path(directory)
         self.data_dir = self.directory / "data"
         self.config_file = self.directory / "fleetward.toml"
         self.config_file.write_text(config)
         self.log_file = self.directory / "server.log"
         self.options = list(options)
+        self.descriptors = descriptors  # how many the process may have open; None: as many as this one
         self.process = None
         self.listeners = dict.fromkeys(["api", "api-tls", "mqtts", "alpn"], "127.0.0.1:0")
 
     def command(self):
+        limit = ["prlimit", f"--nofile={self.descriptors}:{self.descriptors}"] if self.descriptors else []
         return [
-            str(BINARY), "serve", "--data-dir", str(self.data_dir), "--config", str(self.config_file),
+            *limit, str(BINARY), "serve", "--data-dir", str(self.data_dir), "--config", str(self.config_file),
             *(word for name, address in self.listeners.items() for word in (f"--{name}-listen", address)),
             *self.options,
         ]

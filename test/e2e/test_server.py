@@ -4,6 +4,7 @@ import socket
 import subprocess
 
 import fleetward
+from devices import wait_for
 
 
 def run(*arguments):
@@ -81,3 +82,18 @@ def test_health_and_metrics(server):
     import requests
     assert json.loads(requests.get(f"{server.api_url}/health", timeout=10).text)["status"] == "ok"
     assert any(name.startswith("fleetward_") for name in server.metrics())
+
+
+def test_mqtt_connections_leave_descriptors_to_the_api(new_server):
+    server = new_server(options=["--mqtt-listen", "127.0.0.1:0", "--mqtt-policy", "open"], descriptors=400)
+    host, port = server.endpoints["mqtt"].rsplit(":", 1)
+    assert "fewer connections than configured" in server.log()
+    held = [socket.create_connection((host, int(port)), timeout=10) for _ in range(450)]
+    try:
+        refused = 'fleetward_broker_refused_total{reason="connections_max"}'
+        wait_for(lambda: server.metrics()[refused] >= 450 - 200, what="what is beyond the share to be closed")
+        server.boto("iot").create_thing(thingName="t")
+        assert server.metrics()["fleetward_broker_connections"] == 200
+    finally:
+        for each in held:
+            each.close()

@@ -59,6 +59,20 @@ INSTANTIATE_TEST_SUITE_P(
                     Refusal{"[lake]\nkind = \"s3\"", "needs lake.s3_endpoint"},
                     Refusal{"[server\n", "f.toml:1"}));
 
+TEST(Config, ConnectionsLeaveDescriptorsToTheRest) {
+  const auto shared = [](uint64_t descriptors, uint32_t reserved = 2048) {
+    Config config;
+    config.server.descriptors_reserved = reserved;
+    const bool lowered = share_descriptors(config, descriptors);
+    return std::make_tuple(lowered, config.broker.connections_max, config.api.connections_max);
+  };
+  EXPECT_EQ(shared(1'048'576), std::make_tuple(false, size_t{100'000}, 1024U));
+  EXPECT_EQ(shared(20'000), std::make_tuple(true, size_t{17'952}, 1024U));
+  EXPECT_EQ(shared(1024), std::make_tuple(true, size_t{512}, 256U));
+  EXPECT_EQ(shared(1024, 100), std::make_tuple(true, size_t{924}, 50U));
+  EXPECT_EQ(shared(1), std::make_tuple(true, size_t{1}, 1U));
+}
+
 TEST(Config, EveryDefaultIsInItsRangeAndDocumented) {
   const std::string reference = configuration_reference();
   for (const ConfigKey& key : config_keys()) {
