@@ -39,6 +39,17 @@ void block_stop_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+std::optional<std::string> wait_for_stop(Duration longest) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  const timespec wait{longest.count() / 1000, longest.count() % 1000 * 1'000'000};
+  const int received = sigtimedwait(&set, nullptr, &wait);
+  if (received < 0) return std::nullopt;
+  return received == SIGINT ? "SIGINT" : "SIGTERM";
+}
+
 std::string wait_for_stop() {
   sigset_t set;
   sigemptyset(&set);

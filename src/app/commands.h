@@ -1,8 +1,10 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "app/config.h"
+#include "core/time.h"
 
 namespace CLI {
 class App;
@@ -23,5 +25,7 @@ void add_demo_command(CLI::App& app, int& status);
 void block_stop_signals();
 // Until SIGINT or SIGTERM arrives; its name.
 std::string wait_for_stop();
+// The same, but nullopt when none came within `longest`.
+std::optional<std::string> wait_for_stop(Duration longest);
 
 }  // namespace fleetward::app

@@ -10,6 +10,7 @@
 #include "core/result.h"
 #include "core/time.h"
 #include "lake/remote_store.h"
+#include "registry/pki.h"
 
 namespace fleetward::app {
 
@@ -29,6 +30,7 @@ struct Config {
     std::string log_level = "info";
     Duration drain{10'000};
     uint32_t descriptors_reserved = 2048;
+    Duration certificate_lifetime{registry::kServerLifetime};
   } server;
   struct Account {
     std::string id = "123456789012";

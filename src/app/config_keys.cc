@@ -203,6 +203,10 @@ void add_server(std::vector<ConfigKey>& out) {
       "descriptors_reserved", MEMBER(server.descriptors_reserved), 64, 1'000'000,
       "File descriptors kept from MQTT connections, for the API, the log and the object store; half of the "
       "process's at most. MQTT connections beyond the rest are closed as they come, counted.");
+  s.duration(
+      "certificate_lifetime", MEMBER(server.certificate_lifetime), seconds(10), hours(24 * 397),
+      "How long the server's certificate is valid. A new one is made, without a restart, when 30 days or a "
+      "third of it is left, whichever is less.");
 }
 
 void add_account_api_log(std::vector<ConfigKey>& out) {

@@ -78,8 +78,9 @@ int serve(const ServeOptions& options) {
   std::printf("ready api=%s api_tls=%s mqtts=%s alpn=%s mqtt=%s data=%s\n", e.api.c_str(), e.api_tls.c_str(),
               e.mqtts.c_str(), e.alpn.c_str(), e.mqtt.c_str(), options.data_dir.c_str());
   std::fflush(stdout);
-  const std::string signal = wait_for_stop();
-  logger.info("stopping", {{"signal", signal}});
+  std::optional<std::string> signal;
+  while (!(signal = wait_for_stop((*server)->upkeep_interval()))) (*server)->keep_up();
+  logger.info("stopping", {{"signal", *signal}});
   (*server)->stop();
   logger.info("stopped");
   return 0;

@@ -35,6 +35,14 @@ Status ensure_root_key(Server::Parts& p) {
   return write_file(p.data.file("credentials"), root.to_credentials_file(p.config.account.region), 0600);
 }
 
+registry::ServerNames server_names(const Config& config) {
+  registry::ServerNames names{config.server.endpoint_host, "localhost", "127.0.0.1", "::1"};
+  names.insert(names.end(), config.server.certificate_names.begin(), config.server.certificate_names.end());
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
 Status open_stores(Server::Parts& p) {
   p.scope = {AccountId::trusted(p.config.account.id), p.config.account.region};
   add_tables(p);
@@ -50,14 +58,11 @@ Status open_stores(Server::Parts& p) {
       p.logger, p.metrics);
   if (!objects) return fail(objects.error());
   p.object_store = std::move(*objects);
-  registry::ServerNames names{p.config.server.endpoint_host, "localhost", "127.0.0.1", "::1"};
-  names.insert(names.end(), p.config.server.certificate_names.begin(),
-               p.config.server.certificate_names.end());
-  std::sort(names.begin(), names.end());
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  auto pki = registry::open_pki(p.data.file("pki"), names, p.random, p.clock.now());
+  auto pki = registry::open_pki(p.data.file("pki"), server_names(p.config), p.random, p.clock.now(),
+                                p.config.server.certificate_lifetime);
   if (!pki) return fail(pki.error());
   p.pki.emplace(std::move(*pki));
+  p.certificate_end.Set(p.pki->server_not_after.seconds());
   return ensure_root_key(p);
 }
 
@@ -150,6 +155,30 @@ Result<std::unique_ptr<Server>> Server::start(Config config, DataDirectory data,
   if (auto ok = write_file(p.data.file("endpoints.json"), p.endpoints.to_json(), 0644); !ok)
     return fail(ok.error());
   return server;
+}
+
+void Server::keep_up() {
+  Parts& p = *parts_;
+  const auto renewed = registry::renew_server(*p.pki, server_names(p.config), p.random, p.clock.now(),
+                                              p.config.server.certificate_lifetime);
+  Status done = renewed ? Status() : fail(renewed.error());
+  if (renewed && *renewed) p.certificate_unread = true;
+  // Tried again next time if a listener could not read it, though it is new no more.
+  if (done && p.certificate_unread) {
+    done = p.http->reload_certificates();
+    if (done) done = p.broker->reload_certificates();
+    if (done) {
+      p.certificate_unread = false;
+      p.logger.info("server_certificate_renewed", {{"until", to_iso8601(p.pki->server_not_after)}});
+    }
+  }
+  if (!done) p.logger.error("server_certificate_not_renewed", {{"reason", done.error().message}});
+  p.certificate_end.Set(p.pki->server_not_after.seconds());
+}
+
+Duration Server::upkeep_interval() const {
+  constexpr Duration kLongest{3'600'000};
+  return std::min(kLongest, parts_->config.server.certificate_lifetime / 12);
 }
 
 // Against the stream: first nothing new comes in, then each stage finishes what it holds.

@@ -23,6 +23,10 @@ class Server {
   const Endpoints& endpoints() const;
   // Every operation of every service, for the reference.
   const std::vector<http::Service>& services() const;
+  // To be called each upkeep_interval(), from the same thread: makes a new server certificate when the old
+  // one comes to its end.
+  void keep_up();
+  Duration upkeep_interval() const;
   // Drains: refuses new work, finishes what is in flight (at most server.drain), then ends every thread.
   void stop();
 

@@ -75,6 +75,9 @@ struct Server::Parts {
   std::unique_ptr<log::Log> log;
   std::unique_ptr<lake::ObjectStore> object_store;
   std::optional<registry::Pki> pki;
+  bool certificate_unread = false;  // the listeners have not read the newest yet
+  prometheus::Gauge& certificate_end = metrics.gauge("fleetward_server_certificate_end_seconds",
+                                                     "When the server's certificate ends, Unix time.");
 
   // Decisions.
   std::unique_ptr<identity::Authorizer> authorizer;

@@ -20,11 +20,12 @@ class Acceptor final : public EventSource {
   void resume();
   int descriptor() const { return descriptor_; }
   const std::shared_ptr<const ListenerState>& state() const { return state_; }
+  void set_state(std::shared_ptr<const ListenerState> state) { state_ = std::move(state); }
 
  private:
   Shard& shard_;
   const int descriptor_;
-  const std::shared_ptr<const ListenerState> state_;
+  std::shared_ptr<const ListenerState> state_;
   bool paused_ = false;
 };
 

@@ -50,6 +50,8 @@ struct Broker::Impl final : InternalPublisher {
   ShardContext context;
   std::shared_ptr<Alive> alive = std::make_shared<Alive>();
   std::atomic<bool> running{false};
+  std::mutex listeners_mutex;
+  std::vector<Listener> listeners;
   std::mutex refused_mutex;
   ShardStats refused;  // by publish(), on many threads
   CutChains cut_chains;
@@ -167,14 +169,12 @@ Status Broker::start() {
   return {};
 }
 
-Result<std::string> Broker::listen(const Listener& listener) {
-  ShardContext& context = impl_->context;
-  if (!impl_->running.load()) return fail(ErrorCode::kUnavailable, "the broker is not running");
-  if (listener.kind == Listener::Kind::kMqtt && listener.plain_policy.empty()) {
-    return fail(ErrorCode::kInvalidArgument,
-                "a plain MQTT listener needs a policy: the name of an IoT policy, or 'open'");
-  }
-  std::vector<std::shared_ptr<ListenerState>> states;
+namespace {
+
+// What each shard's acceptor of this listener works with.
+Result<std::vector<std::shared_ptr<const ListenerState>>> make_states(const ShardContext& context,
+                                                                      const Listener& listener) {
+  std::vector<std::shared_ptr<const ListenerState>> states;
   for (const auto& shard : context.shards) {
     auto state = std::make_shared<ListenerState>();
     state->listener = listener;
@@ -188,13 +188,49 @@ Result<std::string> Broker::listen(const Listener& listener) {
     }
     states.push_back(std::move(state));
   }
+  return states;
+}
+
+}  // namespace
+
+Result<std::string> Broker::listen(const Listener& listener) {
+  ShardContext& context = impl_->context;
+  if (!impl_->running.load()) return fail(ErrorCode::kUnavailable, "the broker is not running");
+  if (listener.kind == Listener::Kind::kMqtt && listener.plain_policy.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                "a plain MQTT listener needs a policy: the name of an IoT policy, or 'open'");
+  }
+  auto states = make_states(context, listener);
+  if (!states) return fail(states.error());
   auto bound = bind_listeners(listener.address, context.shards.size());
   if (!bound) return fail(bound.error());
+  const std::lock_guard lock(impl_->listeners_mutex);
+  const size_t index = impl_->listeners.size();
+  impl_->listeners.push_back(listener);
   for (size_t i = 0; i < context.shards.size(); ++i) {
     Shard& shard = *context.shards[i];
-    shard.run_here([&] { shard.listen(bound->descriptors[i], states[i]); });
+    shard.run_here([&] { shard.listen(bound->descriptors[i], index, (*states)[i]); });
   }
   return bound->address;
+}
+
+Status Broker::reload_certificates() {
+  ShardContext& context = impl_->context;
+  if (!impl_->running.load()) return fail(ErrorCode::kUnavailable, "the broker is not running");
+  const std::lock_guard lock(impl_->listeners_mutex);
+  std::vector<std::vector<std::shared_ptr<const ListenerState>>> states;  // by listener, then shard
+  for (const Listener& listener : impl_->listeners) {
+    auto made = make_states(context, listener);
+    if (!made) return fail(made.error());
+    states.push_back(std::move(*made));
+  }
+  for (size_t i = 0; i < context.shards.size(); ++i) {
+    Shard& shard = *context.shards[i];
+    shard.run_here([&] {
+      for (size_t index = 0; index < states.size(); ++index) shard.renew_listener(index, states[index][i]);
+    });
+  }
+  return {};
 }
 
 void Broker::stop(Duration grace) {

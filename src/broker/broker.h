@@ -96,6 +96,9 @@ class Broker {
   // After start(). The real "address:port". kConflict: port in use; kPermissionDenied: may not bind it;
   // kInvalidArgument: address or certificate files.
   Result<std::string> listen(const Listener& listener);
+  // Reads the certificates of all listeners again: new handshakes use them, connections stay. If one cannot
+  // be used, all stay as they are (kInvalidArgument).
+  Status reload_certificates();
   // Closes the listeners, says DISCONNECT 0x8B to v5 clients, waits until what is in flight is durable (at
   // most `grace`), hands over the last observations, ends the threads. Sessions and wills of persistent
   // sessions stay.

@@ -425,7 +425,7 @@ void Shard::tick() {
   });
   if (accept_failed_) {
     accept_failed_ = false;
-    for (const auto& acceptor : listeners_) acceptor->resume();
+    for (const auto& [index, acceptor] : listeners_) acceptor->resume();
   }
   if (sweep_due_) {
     sweep_due_ = false;

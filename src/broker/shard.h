@@ -3,6 +3,7 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -107,7 +108,10 @@ class Shard {
   void on_protocol_error(Connection& connection, mqtt::ReasonCode reason, std::string_view text);
 
   // --- called by the broker, on the shard's thread (run_here)
-  void listen(int descriptor, std::shared_ptr<const ListenerState> listener);
+  // `index` names the listener on every shard.
+  void listen(int descriptor, size_t index, std::shared_ptr<const ListenerState> listener);
+  // Who connects from now on sees this state.
+  void renew_listener(size_t index, std::shared_ptr<const ListenerState> listener);
   void close_listeners();
   bool disconnect_client(const std::string& client_id, bool clean_session, bool prevent_will);
   std::optional<ConnectionInfo> describe(const std::string& client_id) const;
@@ -261,7 +265,7 @@ class Shard {
   std::vector<Connection*> dirty_, ending_, moving_;
   std::vector<uint64_t> paused_;
   std::vector<std::unique_ptr<Connection>> graveyard_;
-  std::vector<std::unique_ptr<Acceptor>> listeners_;
+  std::map<size_t, std::unique_ptr<Acceptor>> listeners_;  // by index
   bool accept_failed_ = false;
 
   TimerWheel<uint64_t> connection_timers_;

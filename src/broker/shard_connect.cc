@@ -36,13 +36,18 @@ MessagePtr will_message(const mqtt::Will& will, Timestamp now) {
 
 }  // namespace
 
-void Shard::listen(int descriptor, std::shared_ptr<const ListenerState> listener) {
+void Shard::listen(int descriptor, size_t index, std::shared_ptr<const ListenerState> listener) {
   auto acceptor = std::make_unique<Acceptor>(*this, descriptor, std::move(listener));
   if (auto ok = acceptor->attach(); !ok) {
     logger_.error("broker_listen_failed", {{"reason", ok.error().message}});
     return;
   }
-  listeners_.push_back(std::move(acceptor));
+  listeners_[index] = std::move(acceptor);
+}
+
+void Shard::renew_listener(size_t index, std::shared_ptr<const ListenerState> listener) {
+  const auto found = listeners_.find(index);
+  if (found != listeners_.end()) found->second->set_state(std::move(listener));
 }
 
 void Shard::close_listeners() {

@@ -87,10 +87,9 @@ asio::awaitable<void> Server::Impl::on_worker(std::function<void()> task) {
       asio::use_awaitable, std::move(task));
 }
 
-Result<std::shared_ptr<asio::ssl::context>> Server::Impl::context_of(const TlsFiles& files) {
-  const std::lock_guard lock(mutex);
-  auto& context = contexts[files.certificate_chain_pem];
-  if (context) return context;
+namespace {
+
+Result<std::shared_ptr<asio::ssl::context>> make_context(const TlsFiles& files) {
   auto made = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
   error_code ec;
   made->use_certificate_chain_file(files.certificate_chain_pem, ec);
@@ -109,8 +108,18 @@ Result<std::shared_ptr<asio::ssl::context>> Server::Impl::context_of(const TlsFi
   SSL_CTX_set_alpn_select_cb(native, select_http11, nullptr);
   // Any certificate is taken whose key the client proves to hold: devices may register self-signed ones.
   SSL_CTX_set_verify(native, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
-  context = std::move(made);
-  return context;
+  return made;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<asio::ssl::context>> Server::Impl::context_of(const TlsFiles& files) {
+  const std::lock_guard lock(mutex);
+  TlsContext& held = contexts[files.certificate_chain_pem];
+  if (held.context) return held.context;
+  auto made = make_context(files);
+  if (made) held = {files, *made};
+  return made;
 }
 
 void Server::Impl::start(tcp::socket socket, std::string peer, std::string prefix,
@@ -153,7 +162,7 @@ void Server::Impl::start(tcp::socket socket, std::string peer, std::string prefi
 }
 
 asio::awaitable<void> Server::Impl::accept_loop(std::shared_ptr<tcp::acceptor> acceptor,
-                                                std::shared_ptr<asio::ssl::context> tls) {
+                                                std::optional<TlsFiles> tls) {
   while (!stopping) {
     error_code ec;
     tcp::socket socket = co_await acceptor->async_accept(asio::make_strand(*io),
@@ -166,7 +175,10 @@ asio::awaitable<void> Server::Impl::accept_loop(std::shared_ptr<tcp::acceptor> a
       continue;
     }
     const auto peer = socket.remote_endpoint(ec);
-    if (!ec) start(std::move(socket), address_text(peer.address()), {}, tls);
+    if (ec) continue;
+    std::shared_ptr<asio::ssl::context> context;
+    if (tls) context = context_of(*tls).value_or(nullptr);  // made by listen()
+    start(std::move(socket), address_text(peer.address()), {}, std::move(context));
   }
 }
 
@@ -215,11 +227,10 @@ Server::~Server() = default;
 Result<std::string> Server::listen(const std::string& address, const TlsFiles* tls) {
   const auto endpoint = parse_endpoint(address);
   if (!endpoint) return fail(endpoint.error());
-  std::shared_ptr<asio::ssl::context> context;
+  std::optional<TlsFiles> files;
   if (tls != nullptr) {
-    auto made = impl_->context_of(*tls);
-    if (!made) return fail(made.error());
-    context = std::move(*made);
+    files = *tls;
+    if (auto made = impl_->context_of(*tls); !made) return fail(made.error());
   }
   error_code ec;
   auto acceptor = std::make_shared<tcp::acceptor>(asio::make_strand(*impl_->io));
@@ -234,9 +245,21 @@ Result<std::string> Server::listen(const std::string& address, const TlsFiles* t
   if (ec) return fail(ErrorCode::kInvalidArgument, address + ": " + ec.message());
   const auto local = acceptor->local_endpoint(ec);
   impl_->acceptors.push_back(acceptor);
-  asio::co_spawn(acceptor->get_executor(), impl_->accept_loop(acceptor, context), asio::detached);
+  asio::co_spawn(acceptor->get_executor(), impl_->accept_loop(acceptor, files), asio::detached);
   const std::string host = local.address().to_string();
   return (local.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(local.port());
+}
+
+Status Server::reload_certificates() {
+  const std::lock_guard lock(impl_->mutex);
+  auto contexts = impl_->contexts;
+  for (auto& [path, held] : contexts) {
+    auto made = make_context(held.files);
+    if (!made) return fail(made.error());
+    held.context = std::move(*made);
+  }
+  impl_->contexts = std::move(contexts);
+  return {};
 }
 
 void Server::adopt(int socket_descriptor, const std::string& peer_address, std::string prefix,

@@ -46,6 +46,9 @@ class Server {
   // those that are not MQTT). `prefix` holds bytes read already; with `tls` the server performs the TLS
   // handshake itself. Any thread; after stop() the socket is closed.
   void adopt(int socket_descriptor, const std::string& peer_address, std::string prefix, const TlsFiles* tls);
+  // Reads the certificates of all listeners again: new handshakes use them. Any thread; if one cannot be
+  // used, all stay as they are (kInvalidArgument).
+  Status reload_certificates();
   // Refuses new work, finishes what is in flight (at most `grace`), then returns.
   void stop(Duration grace);
 

@@ -62,14 +62,17 @@ struct Server::Impl {
   std::mutex mutex;     // guards what follows
   std::condition_variable changed;
   std::map<Connection*, std::weak_ptr<Connection>> connections;
-  std::map<std::string, std::shared_ptr<asio::ssl::context>> contexts;  // by certificate path
+  struct TlsContext {
+    TlsFiles files;
+    std::shared_ptr<asio::ssl::context> context;
+  };
+  std::map<std::string, TlsContext> contexts;  // by certificate path
   std::chrono::steady_clock::time_point made_room;
 
   Impl(ServerOptions o, std::shared_ptr<Handler> h, Logger& l, Metrics& m);
   ~Impl();
   Result<std::shared_ptr<asio::ssl::context>> context_of(const TlsFiles& files);
-  asio::awaitable<void> accept_loop(std::shared_ptr<tcp::acceptor> acceptor,
-                                    std::shared_ptr<asio::ssl::context> tls);
+  asio::awaitable<void> accept_loop(std::shared_ptr<tcp::acceptor> acceptor, std::optional<TlsFiles> tls);
   void count(Broken what) { broken[static_cast<size_t>(what)]->Increment(); }
   void start(tcp::socket socket, std::string peer, std::string prefix,
              std::shared_ptr<asio::ssl::context> tls);

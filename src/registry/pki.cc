@@ -18,9 +18,8 @@ using x509::take_error;
 
 namespace {
 
-constexpr Timestamp kEndOfDeviceCertificates{2524607999000};         // 2049-12-31T23:59:59Z, as the service's
-constexpr Duration kClockSkew{24 * 3600 * 1000};                     // devices' clocks may be behind
-constexpr Duration kServerLife{Duration{397LL * 24 * 3600 * 1000}};  // what browsers accept
+constexpr Timestamp kEndOfDeviceCertificates{2524607999000};  // 2049-12-31T23:59:59Z, as the service's
+constexpr Duration kClockSkew{24 * 3600 * 1000};              // devices' clocks may be behind
 constexpr int kRsaBitsMin = 2048;
 
 // What distinguishes the certificates we make.
@@ -275,7 +274,7 @@ Result<IssuedDevice> CertificateAuthority::issue_from_request(std::string_view c
 }
 
 Result<IssuedDevice> CertificateAuthority::issue_server(const ServerNames& names, Random& random,
-                                                        Timestamp now) const {
+                                                        Timestamp now, Duration lifetime) const {
   auto alternatives = alternative_names(names);
   if (!alternatives) return fail(alternatives.error());
   auto key = make_key(KeyType::kP256);
@@ -283,7 +282,7 @@ Result<IssuedDevice> CertificateAuthority::issue_server(const ServerNames& names
   const Template form{names.front().size() <= 64 ? names.front() : "fleetward",
                       "Fleetward",
                       now - kClockSkew,
-                      now + kServerLife,
+                      now + lifetime,
                       false,
                       "critical,digitalSignature",
                       "serverAuth",

@@ -40,6 +40,9 @@ struct IssuedDevice {
 // Subject names of a server certificate: DNS names or IP addresses.
 using ServerNames = std::vector<std::string>;
 
+// What browsers accept.
+inline constexpr Duration kServerLifetime{397LL * 24 * 3600 * 1000};
+
 struct ServerFiles {
   std::string certificate_chain_path;  // server certificate, then the CA
   std::string private_key_path;
@@ -62,8 +65,9 @@ class CertificateAuthority {
   // The subject and key of the request; RSA of 2048 bits or more, EC P-256, P-384 or P-521, and a good
   // signature, else kInvalidArgument. Each call gives another serial number, so another certificate.
   Result<IssuedDevice> issue_from_request(std::string_view csr_pem, Random& random, Timestamp now) const;
-  // P-256, valid for 397 days. At least one name.
-  Result<IssuedDevice> issue_server(const ServerNames& names, Random& random, Timestamp now) const;
+  // P-256. At least one name.
+  Result<IssuedDevice> issue_server(const ServerNames& names, Random& random, Timestamp now,
+                                    Duration lifetime) const;
 
  private:
   struct Impl;
@@ -76,11 +80,18 @@ struct Pki {
   CertificateAuthority authority;
   std::string authority_certificate_path;
   ServerFiles server;
+  Timestamp server_not_after;
 };
 
-// Makes what is missing; issues the server certificate again when `names` differ from those it holds, when it
-// has less than 30 days left, or when another CA signed it. kCorrupt: a file is there but is not what it
+// Makes what is missing, and does what renew_server() does. kCorrupt: a file is there but is not what it
 // should be.
-Result<Pki> open_pki(const std::string& directory, const ServerNames& names, Random& random, Timestamp now);
+Result<Pki> open_pki(const std::string& directory, const ServerNames& names, Random& random, Timestamp now,
+                     Duration lifetime = kServerLifetime);
+
+// Issues the server certificate again when `names` differ from those it holds, when it has less than 30 days
+// or a third of `lifetime` left, or when another CA signed it: true if it did. Whoever has read the files
+// has to read them again then.
+Result<bool> renew_server(Pki& pki, const ServerNames& names, Random& random, Timestamp now,
+                          Duration lifetime);
 
 }  // namespace fleetward::registry

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <arpa/inet.h>
 #include <array>
 #include <set>
@@ -9,7 +10,7 @@
 namespace fleetward::registry {
 namespace {
 
-constexpr Duration kRenewBefore{Duration{30LL * 24 * 3600 * 1000}};
+constexpr Duration kRenewBefore{30LL * 24 * 3600 * 1000};
 
 // kNotFound if the file is not there; kCorrupt if it is empty.
 Result<std::string> read_pem(const std::string& path) {
@@ -41,9 +42,9 @@ std::set<std::string> names_of(const CertificateFacts& facts) {
 
 // The text after the first certificate of a chain file is the CA's.
 bool server_is_good(const std::string& chain, const std::string& key, const std::string& authority,
-                    const ServerNames& names, Timestamp now) {
+                    const ServerNames& names, Timestamp until) {
   const auto facts = parse_certificate(chain);
-  if (!facts || facts->not_after < now + kRenewBefore) return false;
+  if (!facts || facts->not_after < until) return false;
   std::set<std::string> wanted;
   for (const std::string& name : names) wanted.insert(canonical_name(name));
   if (names_of(*facts) != wanted || !check_signed_by(chain, authority)) return false;
@@ -77,23 +78,41 @@ Result<CertificateAuthority> open_authority(const std::string& directory, Random
 
 }  // namespace
 
-Result<Pki> open_pki(const std::string& directory, const ServerNames& names, Random& random, Timestamp now) {
+Result<bool> renew_server(Pki& pki, const ServerNames& names, Random& random, Timestamp now,
+                          Duration lifetime) {
+  const auto chain = read_pem(pki.server.certificate_chain_path);
+  const auto key = read_pem(pki.server.private_key_path);
+  const std::string& authority = pki.authority.certificate_pem();
+  const bool renewed =
+      !chain || !key ||
+      !server_is_good(*chain, *key, authority, names, now + std::min(kRenewBefore, lifetime / 3));
+  std::string pem = chain.value_or("");
+  if (renewed) {
+    auto issued = pki.authority.issue_server(names, random, now, lifetime);
+    if (!issued) return fail(issued.error());
+    pem = issued->certificate_pem + authority;
+    if (auto ok = write_file(pki.server.private_key_path, issued->private_key_pem, 0600); !ok)
+      return fail(ok.error());
+    if (auto ok = write_file(pki.server.certificate_chain_path, pem, 0644); !ok) return fail(ok.error());
+  }
+  const auto facts = parse_certificate(pem);
+  if (!facts) return fail(facts.error());
+  pki.server_not_after = facts->not_after;
+  return renewed;
+}
+
+Result<Pki> open_pki(const std::string& directory, const ServerNames& names, Random& random, Timestamp now,
+                     Duration lifetime) {
   if (auto ok = make_directory(directory, 0700); !ok) return fail(ok.error());
   auto authority = open_authority(directory, random, now);
   if (!authority) return fail(authority.error());
 
-  const std::string chain_path = directory + "/server.pem", key_path = directory + "/server.key";
-  const auto chain = read_pem(chain_path);
-  const auto key = read_pem(key_path);
-  if (!chain || !key || !server_is_good(*chain, *key, authority->certificate_pem(), names, now)) {
-    auto issued = authority->issue_server(names, random, now);
-    if (!issued) return fail(issued.error());
-    if (auto ok = write_file(key_path, issued->private_key_pem, 0600); !ok) return fail(ok.error());
-    if (auto ok = write_file(chain_path, issued->certificate_pem + authority->certificate_pem(), 0644); !ok) {
-      return fail(ok.error());
-    }
-  }
-  return Pki{std::move(*authority), directory + "/ca.pem", ServerFiles{chain_path, key_path}};
+  Pki pki{std::move(*authority),
+          directory + "/ca.pem",
+          ServerFiles{directory + "/server.pem", directory + "/server.key"},
+          {}};
+  if (auto renewed = renew_server(pki, names, random, now, lifetime); !renewed) return fail(renewed.error());
+  return pki;
 }
 
 }  // namespace fleetward::registry

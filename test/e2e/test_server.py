@@ -1,6 +1,7 @@
 """The command line: what a user meets when something is wrong, and a clean end."""
 import json
 import socket
+import ssl
 import subprocess
 
 import fleetward
@@ -97,3 +98,24 @@ def test_mqtt_connections_leave_descriptors_to_the_api(new_server):
     finally:
         for each in held:
             each.close()
+
+
+def served_certificate(server, port):
+    context = ssl.create_default_context(cafile=server.ca)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as tls:
+            return tls.getpeercert()["notAfter"], tls.getpeercert()["serialNumber"]
+
+
+def test_the_server_certificate_is_renewed_while_it_runs(new_server):
+    server = new_server(config='[server]\ncertificate_lifetime = "20s"\n')
+    https = int(server.endpoints["api_tls"].rsplit(":", 1)[1])
+    before = served_certificate(server, https)[1]
+    mqtts_before = served_certificate(server, server.mqtts_port)[1]
+    alpn_before = served_certificate(server, server.alpn_port)[1]
+    assert before == mqtts_before == alpn_before
+    wait_for(lambda: served_certificate(server, https)[1] != before, what="a new certificate")
+    after = served_certificate(server, https)[1]
+    assert served_certificate(server, server.mqtts_port)[1] == served_certificate(server, server.alpn_port)[1] == after
+    assert server.log().count("server_certificate_renewed") == 1
+    assert server.stop() == 0

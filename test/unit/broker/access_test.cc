@@ -1,5 +1,6 @@
 // Certificates, ALPN and policies over real TLS.
 #include <atomic>
+#include <filesystem>
 
 #include <unistd.h>
 
@@ -172,6 +173,27 @@ TEST(Access, a_policy_may_end_with_the_time) {
   EXPECT_EQ(client.publish("t", "x"), ReasonCode::kSuccess);
   h.pass(Duration{61'000});
   EXPECT_EQ(client.publish("t", "x"), ReasonCode::kNotAuthorized);
+}
+
+TEST(Access, a_new_server_certificate_is_shown_without_a_restart) {
+  Harness h;
+  const std::string at = h.listen_tls();
+  const DeviceFiles device = h.device("d");
+  h.policy("p", kDevicePolicy, &device);
+  h.thing("sensor", device);
+  TestClient before(at, &device);
+  ASSERT_EQ(before.connect({.client_id = "sensor"}), ReasonCode::kSuccess);
+  ASSERT_TRUE(*registry::renew_server(*h.pki, {"another.example"}, h.random, h.clock.now(),
+                                      registry::kServerLifetime));
+  EXPECT_EQ(TestClient(at, &device).server_certificate_id(), before.server_certificate_id());
+  ASSERT_TRUE(h.broker->reload_certificates());
+  const std::string renewed = TestClient(at, &device).server_certificate_id();
+  EXPECT_NE(renewed, before.server_certificate_id());
+  EXPECT_EQ(before.publish("t", "x", 0), ReasonCode::kSuccess) << "who is connected stays";
+
+  std::filesystem::remove(h.pki->server.certificate_chain_path);
+  EXPECT_FALSE(h.broker->reload_certificates());
+  EXPECT_EQ(TestClient(at, &device).server_certificate_id(), renewed);
 }
 
 TEST(Access, a_plain_listener_may_have_an_iot_policy) {

@@ -12,6 +12,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "core/encoding.h"
+
 namespace fleetward::broker {
 namespace {
 
@@ -54,6 +56,16 @@ TestClient::~TestClient() {
   SSL_free(ssl_);
   SSL_CTX_free(context_);
   ::close(descriptor_);
+}
+
+std::string TestClient::server_certificate_id() const {
+  X509* certificate = SSL_get1_peer_certificate(ssl_);
+  unsigned char* der = nullptr;
+  const int size = i2d_X509(certificate, &der);
+  std::string id = sha256_hex({reinterpret_cast<char*>(der), static_cast<size_t>(size)});
+  OPENSSL_free(der);
+  X509_free(certificate);
+  return id;
 }
 
 void TestClient::send(const std::string& bytes) {

@@ -66,6 +66,8 @@ class TestClient {
 
   // False if TCP or TLS did not come up.
   bool up() const { return up_; }
+  // SHA-256 of the certificate that the broker showed.
+  std::string server_certificate_id() const;
   void send(const std::string& bytes);
   // The next packet; its type is kAuth if the broker closed the connection.
   const mqtt::Packet& next();

@@ -27,6 +27,14 @@ class WhoHandler final : public Handler {
   }
 };
 
+std::string id_of(X509* certificate) {
+  unsigned char* der = nullptr;
+  const int length = i2d_X509(certificate, &der);
+  std::string hex = sha256_hex({reinterpret_cast<char*>(der), static_cast<size_t>(length)});
+  OPENSSL_free(der);
+  return hex;
+}
+
 struct Identity {
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509* certificate = X509_new();
@@ -46,13 +54,7 @@ struct Identity {
     EVP_PKEY_free(key);
   }
   Identity(const Identity&) = delete;
-  std::string id() const {
-    unsigned char* der = nullptr;
-    const int length = i2d_X509(certificate, &der);
-    std::string hex = sha256_hex({reinterpret_cast<char*>(der), static_cast<size_t>(length)});
-    OPENSSL_free(der);
-    return hex;
-  }
+  std::string id() const { return id_of(certificate); }
   TlsFiles save(const std::string& prefix) const {
     TlsFiles files{prefix + ".crt", prefix + ".key"};
     std::FILE* file = std::fopen(files.certificate_chain_pem.c_str(), "w");
@@ -65,8 +67,8 @@ struct Identity {
   }
 };
 
-// One request over TLS; empty if the connection was refused.
-std::string ask(const std::string& address, const Identity* identity) {
+// One request over TLS; empty if the connection was refused. `served`: the id of the server's certificate.
+std::string ask(const std::string& address, const Identity* identity, std::string* served = nullptr) {
   const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in to{};
   to.sin_family = AF_INET;
@@ -88,6 +90,11 @@ std::string ask(const std::string& address, const Identity* identity) {
     for (int n = 0; (n = SSL_read(ssl, buffer, sizeof buffer)) > 0;)
       out.append(buffer, static_cast<size_t>(n));
     if (!out.empty()) out = out.substr(out.find("\r\n\r\n") + 4);
+    if (served != nullptr) {
+      X509* certificate = SSL_get1_peer_certificate(ssl);
+      *served = id_of(certificate);
+      X509_free(certificate);
+    }
   }
   SSL_free(ssl);
   SSL_CTX_free(context);
@@ -111,6 +118,30 @@ TEST(ServerTls, ReportsTheClientsCertificate) {
 
   const TlsFiles nothing{"/nonexistent", "/nonexistent"};
   EXPECT_FALSE(server.listen("127.0.0.1:0", &nothing));
+}
+
+TEST(ServerTls, ShowsANewCertificateWhenTold) {
+  Logger logger = Logger::none();
+  Metrics metrics;
+  Server server({}, std::make_shared<WhoHandler>(), logger, metrics);
+  const std::string prefix = testing::TempDir() + "fleetward-http-renewed";
+  const Identity old(-60, 3600), renewed(-60, 7200);
+  const TlsFiles files = old.save(prefix);
+  const auto address = server.listen("127.0.0.1:0", &files);
+  ASSERT_TRUE(address) << address.error().message;
+  const auto served = [&] {
+    std::string id;
+    EXPECT_EQ(ask(*address, nullptr, &id), "tls ");
+    return id;
+  };
+  EXPECT_EQ(served(), old.id());
+  renewed.save(prefix);
+  EXPECT_EQ(served(), old.id());
+  ASSERT_TRUE(server.reload_certificates());
+  EXPECT_EQ(served(), renewed.id());
+  std::remove(files.private_key_pem.c_str());
+  EXPECT_FALSE(server.reload_certificates());
+  EXPECT_EQ(served(), renewed.id());
 }
 
 }  // namespace

@@ -121,6 +121,21 @@ TEST(Pki, FilesAreMadeOnceAndRenewed) {
   EXPECT_NE(renamed.find(authority), std::string::npos) << "the chain ends with the CA";
 }
 
+TEST(Pki, AShortServerCertificateIsRenewedWithAThirdLeft) {
+  Directory directory;
+  SystemRandom random;
+  const Duration lifetime{90'000};
+  auto pki = open_pki(directory.path, {"localhost"}, random, kNow, lifetime);
+  ASSERT_TRUE(pki);
+  EXPECT_EQ(pki->server_not_after, kNow + lifetime);
+  const std::string first = contents(pki->server.certificate_chain_path);
+  EXPECT_FALSE(*renew_server(*pki, {"localhost"}, random, kNow + Duration{59'000}, lifetime));
+  EXPECT_EQ(contents(pki->server.certificate_chain_path), first);
+  EXPECT_TRUE(*renew_server(*pki, {"localhost"}, random, kNow + Duration{61'000}, lifetime));
+  EXPECT_NE(contents(pki->server.certificate_chain_path), first);
+  EXPECT_EQ(pki->server_not_after, kNow + Duration{61'000} + lifetime);
+}
+
 TEST(Pki, ALostKeyIsNotPapered) {
   Directory directory;
   SystemRandom random;
