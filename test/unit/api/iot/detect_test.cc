@@ -304,7 +304,6 @@ TEST_F(DetectApi, RefusalsNameWhatIsMissing) {
       create(R"("metricsExportConfig":{"mqttTopic":"t","roleArn":"arn:aws:iam::123456789012:role/none"})")
           .substr(0, 3),
       "400");
-  EXPECT_EQ(call("CreateDimension", "{}"), "not implemented");
   EXPECT_EQ(call("GetBehaviorModelTrainingSummaries", "{}"), "not implemented");
   EXPECT_EQ(call("StartDetectMitigationActionsTask", "{}"), "not implemented");
   EXPECT_EQ(call("ValidateSecurityProfileBehaviors",
