@@ -16,7 +16,8 @@ function(fleetward_room name)
   target_link_libraries(fleetward_${name} ${scope} ${ROOM_DEPS} ${ROOM_LIBS})
 endfunction()
 
-# test/unit/<room>/*_test.cc become one executable each room: build/release/test/fleetward_<room>_test.
+# test/unit/<room>/*_test.cc become one executable each room: build/release/test/fleetward_<room>_test, to be run in
+# the top folder: the path of its data is relative, so that checkouts can share a compiler cache.
 function(fleetward_unit_tests)
   find_package(GTest REQUIRED)
   include(GoogleTest)
@@ -28,9 +29,9 @@ function(fleetward_unit_tests)
       target_link_libraries(fleetward_${room}_test PRIVATE fleetward_${room} GTest::gmock GTest::gtest_main)
       target_include_directories(fleetward_${room}_test PRIVATE ${CMAKE_SOURCE_DIR})
       target_compile_definitions(fleetward_${room}_test PRIVATE
-        FLEETWARD_TEST_DATA="${CMAKE_SOURCE_DIR}/test/unit/${room}")
+        FLEETWARD_TEST_DATA="test/unit/${room}")
       set_target_properties(fleetward_${room}_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
-      add_test(NAME ${room} COMMAND fleetward_${room}_test)
+      add_test(NAME ${room} COMMAND fleetward_${room}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     endif()
   endforeach()
 endfunction()

@@ -257,11 +257,11 @@ TEST(RuleIndex, FindsWhatMatches) {
     auto rule =
         build_rule(name, object_of("{\"sql\":\"SELECT * FROM '" + filter + "'\",\"actions\":[]}"), {});
     ASSERT_TRUE(rule) << rule.error().error.message;
-    map = map.with(name, std::make_shared<const Rule>(std::move(*rule)));
+    map.set(name, std::make_shared<const Rule>(std::move(*rule)));
   }
   auto disabled =
       build_rule("off", object_of(R"({"sql":"SELECT * FROM 'a/b'","actions":[],"ruleDisabled":true})"), {});
-  map = map.with("off", std::make_shared<const Rule>(std::move(*disabled)));
+  map.set("off", std::make_shared<const Rule>(std::move(*disabled)));
   const RuleIndex index(map);
   using Names = std::vector<std::string>;
   EXPECT_EQ(matched(index, "a/b"), (Names{"all", "exact", "hash", "plus", "two"}));
