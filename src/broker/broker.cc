@@ -159,7 +159,8 @@ Status Broker::start() {
                                                  const uint32_t owner = context.owner_of(session->client_id);
                                                  context.shards[owner]->restore(std::move(session));
                                                });
-  if (!sessions) return sessions;
+  if (!sessions) return fail(sessions.error());
+  context.last_shared_message = *sessions;
   for (const auto& shard : context.shards) shard->start();
   impl_->running.store(true);
   // What changed between the shards' first snapshot and now.

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "broker/hooks.h"
@@ -20,13 +22,23 @@ struct SessionSubscription {
   size_t position = 0;  // in the index's list of this filter; the router's
 };
 
+// A message that is in the log once for all the queues of a shard that hold it: written with the first of
+// them, erased with the last. Queues of other shards share it only if the number of shards has changed since
+// it was stored.
+struct SharedMessage {
+  uint64_t id = 0;  // never used again; part of its key in the log
+  std::atomic<uint32_t> uses{0};
+  explicit SharedMessage(uint64_t i) : id(i) {}
+};
+
 // A QoS 1 message on its way to one client.
 struct Outgoing {
   uint64_t sequence = 0;  // of the session; part of its key in the log
   MessagePtr message;
-  bool retain = false;     // the flag to send
-  uint16_t packet_id = 0;  // 0: not sent since the program started
-  bool stored = false;     // in the log
+  bool retain = false;                    // the flag to send
+  uint16_t packet_id = 0;                 // 0: not sent since the program started
+  bool stored = false;                    // in the log
+  std::shared_ptr<SharedMessage> shared;  // if several queues hold it: what is stored refers to it
 };
 
 // What outlives a connection: the session of a client id, on the shard that owns the client id. Clean

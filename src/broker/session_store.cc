@@ -1,6 +1,8 @@
 #include "broker/session_store.h"
 
 #include <algorithm>
+#include <unordered_map>
+#include <utility>
 
 #include "broker/message_codec.h"
 #include "core/json.h"
@@ -10,9 +12,19 @@ namespace {
 
 constexpr std::string_view kSessions = "session/";
 constexpr std::string_view kSessionsEnd = "session0";  // '0' follows '/'
+constexpr std::string_view kMessages = "message/";
+constexpr std::string_view kMessagesEnd = "message0";
 constexpr std::string_view kRetained = "retained/";
 constexpr std::string_view kRetainedEnd = "retained0";
 constexpr size_t kPage = 1000;
+constexpr char kRetainFlag = 1, kSharedFlag = 2;
+
+// The shared messages of the log while the sessions are being read.
+struct Loaded {
+  MessagePtr message;
+  std::shared_ptr<SharedMessage> shared;
+};
+using LoadedMessages = std::unordered_map<uint64_t, Loaded>;
 
 std::string key(std::string_view client_id, char kind, std::string_view rest = {}) {
   std::string out;
@@ -23,13 +35,24 @@ std::string key(std::string_view client_id, char kind, std::string_view rest = {
   return out;
 }
 
-std::string sequence_text(uint64_t sequence) {
+std::string number_text(uint64_t number) {
   std::string out(8, '\0');
-  for (size_t i = 0; i < 8; ++i) out[i] = static_cast<char>(sequence >> (8 * (7 - i)) & 0xFF);
+  for (size_t i = 0; i < 8; ++i) out[i] = static_cast<char>(number >> (8 * (7 - i)) & 0xFF);
   return out;
 }
 
-uint64_t read_sequence(std::string_view text) {
+std::string message_key(uint64_t id) {
+  return std::string(kMessages) + number_text(id);
+}
+
+// A queue refers to it no more.
+void release(log::Batch& batch, Outgoing& outgoing) {
+  if (!std::exchange(outgoing.stored, false)) return;
+  if (outgoing.shared && outgoing.shared->uses.fetch_sub(1) == 1)
+    batch.erase(message_key(outgoing.shared->id));
+}
+
+uint64_t read_number(std::string_view text) {
   uint64_t value = 0;
   for (const char c : text) value = value << 8 | static_cast<uint8_t>(c);
   return value;
@@ -50,9 +73,35 @@ Status read_session(std::string_view value, const LoadTime& time, ClientSession&
   return {};
 }
 
+// One message of the queue. One whose shared message is gone is too: by the time that was erased, every queue
+// had let go of it, though on another shard the key may be left when the program was killed.
+Status read_queued(uint64_t sequence, std::string_view value, const LoadedMessages& messages,
+                   ClientSession& session) {
+  Outgoing outgoing;
+  outgoing.sequence = sequence;
+  outgoing.retain = (value.front() & kRetainFlag) != 0;
+  outgoing.stored = true;
+  session.next_sequence = sequence + 1;
+  if ((value.front() & kSharedFlag) != 0) {
+    if (value.size() != 9) return fail(ErrorCode::kCorrupt, "a reference to a message is malformed");
+    const auto found = messages.find(read_number(value.substr(1)));
+    if (found == messages.end()) return {};
+    outgoing.message = found->second.message;
+    outgoing.shared = found->second.shared;
+    outgoing.shared->uses.fetch_add(1);
+  } else {
+    auto message = decode_message(value.substr(1));
+    if (!message) return fail(message.error());
+    outgoing.message = std::move(*message);
+  }
+  session.queue_bytes += message_weight(*outgoing.message);
+  session.queue.push_back(std::move(outgoing));
+  return {};
+}
+
 // One key of a session; `rest` is what follows its '\0'.
 Status read_part(std::string_view rest, std::string_view value, const LoadTime& time,
-                 ClientSession& session) {
+                 const LoadedMessages& messages, ClientSession& session) {
   const char kind = rest.empty() ? '\0' : rest.front();
   if (!rest.empty()) rest.remove_prefix(1);
   if (kind == 'm' && rest.empty()) return read_session(value, time, session);
@@ -64,17 +113,7 @@ Status read_part(std::string_view rest, std::string_view value, const LoadTime& 
     return {};
   }
   if (kind == 'q' && rest.size() == 8 && !value.empty()) {
-    auto message = decode_message(value.substr(1));
-    if (!message) return fail(message.error());
-    Outgoing outgoing;
-    outgoing.sequence = read_sequence(rest);
-    outgoing.retain = value.front() != 0;
-    outgoing.stored = true;
-    outgoing.message = std::move(*message);
-    session.queue_bytes += message_weight(*outgoing.message);
-    session.next_sequence = outgoing.sequence + 1;
-    session.queue.push_back(std::move(outgoing));
-    return {};
+    return read_queued(read_number(rest), value, messages, session);
   }
   return fail(ErrorCode::kCorrupt, "unknown part of a session");
 }
@@ -104,13 +143,15 @@ void put_session(log::Batch& batch, const ClientSession& session) {
   batch.put(key(session.client_id, 'm'), json::serialize(json::value(std::move(o))));
 }
 
-void erase_session(log::Batch& batch, std::string_view client_id) {
+void erase_session(log::Batch& batch, ClientSession& session) {
   std::string begin(kSessions);
-  begin.append(client_id);
+  begin.append(session.client_id);
   std::string end = begin;
   begin.push_back('\0');
   end.push_back('\1');
   batch.erase_range(std::move(begin), std::move(end));
+  for (auto& [sequence, outgoing] : session.inflight) release(batch, outgoing);
+  for (Outgoing& outgoing : session.queue) release(batch, outgoing);
 }
 
 void put_subscription(log::Batch& batch, std::string_view client_id, std::string_view filter,
@@ -126,14 +167,24 @@ void erase_subscription(log::Batch& batch, std::string_view client_id, std::stri
   batch.erase(key(client_id, 's', filter));
 }
 
-void put_message(log::Batch& batch, std::string_view client_id, const Outgoing& outgoing) {
-  std::string value(1, outgoing.retain ? '\1' : '\0');
-  value += encode_message(*outgoing.message);
-  batch.put(key(client_id, 'q', sequence_text(outgoing.sequence)), std::move(value));
+void put_message(log::Batch& batch, std::string_view client_id, Outgoing& outgoing) {
+  const SharedMessage* shared = outgoing.shared.get();
+  std::string value(1, static_cast<char>((outgoing.retain ? kRetainFlag : 0) | (shared ? kSharedFlag : 0)));
+  if (shared == nullptr) {
+    value += encode_message(*outgoing.message);
+  } else {
+    if (outgoing.shared->uses.fetch_add(1) == 0) {
+      batch.put(message_key(shared->id), encode_message(*outgoing.message));
+    }
+    value += number_text(shared->id);
+  }
+  outgoing.stored = true;
+  batch.put(key(client_id, 'q', number_text(outgoing.sequence)), std::move(value));
 }
 
-void erase_message(log::Batch& batch, std::string_view client_id, uint64_t sequence) {
-  batch.erase(key(client_id, 'q', sequence_text(sequence)));
+void erase_message(log::Batch& batch, std::string_view client_id, Outgoing& outgoing) {
+  batch.erase(key(client_id, 'q', number_text(outgoing.sequence)));
+  release(batch, outgoing);
 }
 
 void put_retained(log::Batch& batch, const Message& message) {
@@ -144,15 +195,25 @@ void erase_retained(log::Batch& batch, std::string_view topic) {
   batch.erase(std::string(kRetained).append(topic));
 }
 
-Status load_sessions(const log::Log& log, const LoadTime& time,
-                     const std::function<void(std::unique_ptr<ClientSession>)>& visit) {
+Result<uint64_t> load_sessions(const log::Log& log, const LoadTime& time,
+                               const std::function<void(std::unique_ptr<ClientSession>)>& visit) {
+  LoadedMessages messages;
+  uint64_t last_id = 0;
+  auto ok = scan(log, kMessages, kMessagesEnd, [&](std::string_view key, std::string_view value) -> Status {
+    auto message = decode_message(value);
+    if (!message) return fail(message.error().code, "a queued message: " + message.error().message);
+    last_id = read_number(key.substr(kMessages.size()));
+    messages[last_id] = {std::move(*message), std::make_shared<SharedMessage>(last_id)};
+    return {};
+  });
+  if (!ok) return fail(ok.error());
   std::unique_ptr<ClientSession> session;
   const auto finish = [&] {
     // Parts without their 'm' key cannot happen: they are written and erased together.
     if (session && session->persistent) visit(std::move(session));
     session.reset();
   };
-  auto ok = scan(log, kSessions, kSessionsEnd, [&](std::string_view key, std::string_view value) -> Status {
+  ok = scan(log, kSessions, kSessionsEnd, [&](std::string_view key, std::string_view value) -> Status {
     const std::string_view tail = key.substr(kSessions.size());
     const size_t zero = tail.find('\0');
     if (zero == std::string_view::npos) return fail(ErrorCode::kCorrupt, "key " + std::string(key));
@@ -162,14 +223,15 @@ Status load_sessions(const log::Log& log, const LoadTime& time,
       session = std::make_unique<ClientSession>();
       session->client_id = client_id;
     }
-    if (auto part = read_part(tail.substr(zero + 1), value, time, *session); !part) {
+    if (auto part = read_part(tail.substr(zero + 1), value, time, messages, *session); !part) {
       return fail(part.error().code,
                   "session of client '" + session->client_id + "': " + part.error().message);
     }
     return {};
   });
-  if (ok) finish();
-  return ok;
+  if (!ok) return fail(ok.error());
+  finish();
+  return last_id;
 }
 
 Status load_retained(const log::Log& log, const std::function<void(MessagePtr)>& visit) {

@@ -43,6 +43,7 @@ struct ShardContext {
   RetainedStore retained;
   std::vector<std::unique_ptr<Shard>> shards;
   std::atomic<size_t> connections{0};
+  std::atomic<uint64_t> last_shared_message{0};  // session.h
 
   uint32_t owner_of(std::string_view client_id_or_topic) const {
     return static_cast<uint32_t>(TextHash()(client_id_or_topic) % shards.size());
@@ -133,6 +134,8 @@ class Shard {
     MessagePtr message;                        // made when first needed
     const ClientSession* publisher = nullptr;  // for "no local"
     bool stored = false;                       // something joined the gathering batch
+    size_t keepers = 0;                        // persistent sessions of this shard that queue it
+    std::shared_ptr<SharedMessage> shared;     // if more than one
     explicit Fanout(const mqtt::Publish& p, MessagePtr m = nullptr)
         : publish(p), frames(p), message(std::move(m)) {}
   };
@@ -216,7 +219,7 @@ class Shard {
   void pump(ClientSession& session);
   enum class Pumped : uint8_t { kNext, kStop };
   Pumped pump_one(ClientSession& session, Connection& connection);
-  void forget(ClientSession& session, const Outgoing& outgoing);
+  void forget(ClientSession& session, Outgoing& outgoing);
 
   // shard_subscribe.cc
   mqtt::ReasonCode subscribe_one(Connection& connection, const mqtt::RequestedSubscription& requested,

@@ -352,9 +352,7 @@ ClientSession* Shard::open_session(Connection& connection, uint32_t expiry_s, bo
     }
     if (!persistent) {
       // It ends with this connection: nothing of it may come back after a restart.
-      session_store::erase_session(gate_.batch(), session->client_id);
-      for (Outgoing& outgoing : session->queue) outgoing.stored = false;
-      for (auto& [sequence, outgoing] : session->inflight) outgoing.stored = false;
+      session_store::erase_session(gate_.batch(), *session);
       stats_.sessions.subtract();
     } else {
       stats_.sessions.add();

@@ -260,6 +260,10 @@ void Shard::deliver_local(Fanout& fanout) {
     session.fanout_index = receivers_.size();
     receivers_.push_back({&session, subscription.qos, subscription.retain_as_published});
   });
+  fanout.keepers =
+      static_cast<size_t>(std::count_if(receivers_.begin(), receivers_.end(), [](const Receiver& r) {
+        return r.session->persistent && r.qos > 0;
+      }));
   for (const Receiver& receiver : receivers_) deliver(*receiver.session, receiver, fanout);
 }
 
@@ -315,6 +319,10 @@ void Shard::deliver_qos1(ClientSession& session, bool retain_flag, Fanout& fanou
     return;
   }
   outgoing.message = message_of(fanout);
+  if (session.persistent && fanout.keepers > 1) {
+    if (!fanout.shared) fanout.shared = std::make_shared<SharedMessage>(++context_.last_shared_message);
+    outgoing.shared = fanout.shared;
+  }
   if (!enqueue(session, std::move(outgoing))) return;
   if (at_once) pump(session);
 }
@@ -334,7 +342,6 @@ bool Shard::enqueue(ClientSession& session, Outgoing outgoing) {
     return false;
   }
   if (session.persistent) {
-    outgoing.stored = true;
     session_store::put_message(gate_.batch(), session.client_id, outgoing);
     gate_.roll();  // many sessions may want one large message
   }
@@ -388,11 +395,11 @@ Shard::Pumped Shard::pump_one(ClientSession& session, Connection& connection) {
 }
 
 // The message is delivered, or given up: its memory and its key go.
-void Shard::forget(ClientSession& session, const Outgoing& outgoing) {
+void Shard::forget(ClientSession& session, Outgoing& outgoing) {
   const size_t weight = message_weight(*outgoing.message);
   session.queue_bytes -= weight;
   queued_bytes_ -= weight;
-  if (outgoing.stored) session_store::erase_message(gate_.batch(), session.client_id, outgoing.sequence);
+  if (outgoing.stored) session_store::erase_message(gate_.batch(), session.client_id, outgoing);
 }
 
 void Shard::on_puback(Connection& connection, uint64_t cookie) {

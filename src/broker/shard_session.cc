@@ -93,7 +93,7 @@ void Shard::end_session(const std::string& client_id) {
   ClientSession& session = *it->second;
   remove_subscriptions(session);
   if (session.persistent) {
-    session_store::erase_session(gate_.batch(), session.client_id);
+    session_store::erase_session(gate_.batch(), session);
     stats_.sessions.subtract();
   }
   queued_bytes_ -= session.queue_bytes;

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 
+import fleetward
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.packettypes import PacketTypes
@@ -148,6 +149,38 @@ def test_a_session_survives_kill_9(new_server, name, version):
     time.sleep(0.3)
     assert device.messages.empty(), "what was acknowledged does not come again"
     device.close()
+
+
+def test_queues_that_share_their_messages_survive_kill_9(new_server, name):
+    """Also with another number of shards, and after some of the queues were read."""
+    config = fleetward.DEFAULT_CONFIG + "[broker]\nshards = {}\n"
+    server = new_server(config=config.format(1))
+    thing = Thing(server, name)
+    for i in range(6):
+        with thing.client(f"{name}-{i}", clean=False) as client:
+            client.subscribe(f"{name}/#")
+    with thing.client() as client:
+        for n in range(20):
+            client.publish(f"{name}/x", b"%d" % n)
+
+    def read(i):
+        with thing.client(f"{name}-{i}", clean=False) as client:
+            assert client.flags.session_present
+            assert [int(client.receive().payload) for _ in range(20)] == list(range(20))
+
+    read(0)
+    server.keep_ports()
+    server.kill()
+    server.config_file.write_text(config.format(2))
+    server.start()
+    for i in (1, 2, 3):
+        read(i)
+    with thing.client() as client:
+        client.publish(f"{name}/x", b"20")
+    server.kill()
+    server.start()
+    for i in (4, 5):
+        read(i)
 
 
 def test_alpn_on_the_shared_port(server, name):

@@ -110,12 +110,90 @@ TEST(SessionStore, a_session_comes_back_as_it_was) {
   EXPECT_EQ(retained, 1);
 
   log::Batch end;
-  session_store::erase_session(end, "dev/1");
+  session_store::erase_session(end, *loaded[1]);
   session_store::erase_retained(end, "r/1");
   ASSERT_TRUE(log.write(std::move(end)));
   ASSERT_TRUE(load());
   ASSERT_EQ(loaded.size(), 1U);
   EXPECT_EQ(loaded[0]->client_id, "dev");
+}
+
+// A message that many queues hold is in the log once, and as long as one of them holds it.
+TEST(SessionStore, a_shared_message_is_stored_once_and_goes_with_its_last_queue) {
+  log::MemoryLog log;
+  const auto messages = [&] { return log.scan("message/", "message0", 100, false)->size(); };
+  const auto write = [&](log::Batch& batch) {
+    ASSERT_TRUE(log.write(std::move(batch)));
+    batch = log::Batch();
+  };
+  std::vector<std::unique_ptr<ClientSession>> sessions;
+  const auto shared = std::make_shared<SharedMessage>(77);
+  log::Batch batch;
+  for (const char* id : {"a", "b", "c"}) {
+    sessions.push_back(std::make_unique<ClientSession>());
+    ClientSession& session = *sessions.back();
+    session.client_id = id;
+    session.persistent = true;
+    session.expiry_s = 10;
+    session_store::put_session(batch, session);
+    Outgoing outgoing;
+    outgoing.sequence = 5;
+    outgoing.retain = session.client_id == "b";
+    outgoing.message = make_message("t", "one payload");
+    outgoing.shared = shared;
+    session_store::put_message(batch, id, outgoing);
+    session.queue.push_back(std::move(outgoing));
+  }
+  write(batch);
+  EXPECT_EQ(messages(), 1U);
+  session_store::erase_message(batch, "b", sessions[1]->queue[0]);
+  write(batch);
+  EXPECT_EQ(messages(), 1U);
+
+  sessions.clear();
+  const auto last_id = session_store::load_sessions(
+      log, {{1}, {1}}, [&](auto session) { sessions.push_back(std::move(session)); });
+  ASSERT_TRUE(last_id);
+  EXPECT_EQ(*last_id, 77U);
+  ASSERT_EQ(sessions.size(), 3U);
+  EXPECT_TRUE(sessions[1]->queue.empty());
+  ASSERT_EQ(sessions[0]->queue.size(), 1U);
+  EXPECT_EQ(sessions[0]->queue[0].message->payload, "one payload");
+  EXPECT_EQ(sessions[0]->queue[0].message, sessions[2]->queue[0].message) << "in memory once, too";
+  EXPECT_EQ(sessions[0]->next_sequence, 6U);
+
+  session_store::erase_message(batch, "a", sessions[0]->queue[0]);
+  session_store::erase_message(batch, "a", sessions[0]->queue[0]);  // counts once
+  write(batch);
+  EXPECT_EQ(messages(), 1U);
+  session_store::erase_session(batch, *sessions[2]);
+  write(batch);
+  EXPECT_EQ(messages(), 0U);
+  EXPECT_EQ(log.scan("session/c", "session/d", 100, false)->size(), 0U);
+}
+
+// Another shard let go of the message last, and the erasure of the other's reference was not durable yet.
+TEST(SessionStore, a_reference_to_a_message_that_is_gone_is_let_go) {
+  log::MemoryLog log;
+  ClientSession session;
+  session.client_id = "a";
+  session.persistent = true;
+  log::Batch batch;
+  session_store::put_session(batch, session);
+  Outgoing outgoing;
+  outgoing.sequence = 5;
+  outgoing.message = make_message("t", "x");
+  outgoing.shared = std::make_shared<SharedMessage>(1);
+  session_store::put_message(batch, "a", outgoing);
+  batch.erase_range("message/", "message0");
+  ASSERT_TRUE(log.write(std::move(batch)));
+  size_t loaded = 0;
+  ASSERT_TRUE(session_store::load_sessions(log, {{1}, {1}}, [&](const auto& s) {
+    ++loaded;
+    EXPECT_TRUE(s->queue.empty());
+    EXPECT_EQ(s->next_sequence, 6U);
+  }));
+  EXPECT_EQ(loaded, 1U);
 }
 
 TEST(SessionStore, what_does_not_parse_is_corrupt_and_named) {
@@ -164,6 +242,31 @@ TEST(CommitGate, gathers_while_one_is_in_flight_and_tries_again) {
   EXPECT_EQ(**log.get("a"), "2");
   EXPECT_TRUE(gate.idle());
   EXPECT_TRUE(gate.trouble().empty());
+}
+
+TEST(CommitGate, a_sync_that_fails_after_its_bytes_were_kept_stores_nothing_twice) {
+  log::MemoryLog log;
+  const log::Partition records{"records/x", 0};
+  ShardStats stats;
+  std::vector<Status> results;
+  CommitGate gate(log, 1000, Duration{500}, stats,
+                  [&](Status result) { results.push_back(std::move(result)); });
+  gate.batch().append(records, "one", {1000});
+  gate.wait({0, 1});
+  log.fail_next_sync("Input/output error");
+  gate.submit({1000});
+  EXPECT_TRUE(gate.on_result(results.at(0), {1000}).empty());
+  gate.batch().append(records, "two", {1000});
+  gate.wait({0, 2});
+  gate.submit({1500});
+  EXPECT_TRUE(gate.on_result(results.at(1), {1500}).empty()) << "still in trouble";
+  log.set_trouble("");
+  gate.submit({2000});
+  EXPECT_EQ(gate.on_result(results.at(2), {2000}).size(), 1U);
+  EXPECT_EQ(log.range(records).end, 1U);
+  gate.submit({2000});
+  EXPECT_EQ(gate.on_result(results.at(3), {2000}).size(), 1U);
+  EXPECT_EQ(log.range(records).end, 2U);
 }
 
 // However much one wake-up makes durable, no batch is larger than the log takes, and who waits, waits for all
