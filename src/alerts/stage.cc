@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -94,9 +95,12 @@ struct Stage::Impl {
   uint64_t next_attempt = 1;
   log::Batch unsaved;  // outcomes that are not yet in the log
   Timestamp disk_retry;
-  // Of a refused expansion, which may be in the log nevertheless (log::Committed): its deliveries.
-  std::vector<Delivery> refused;
-  log::Offset refused_next = 0;
+  // What became of one read of the stream, until the log has taken it.
+  struct Expansion {
+    log::Batch batch;
+    std::vector<Delivery> made;
+  };
+  std::optional<Expansion> expansion;
 
   Impl(StageOptions o, log::Log& l, const state::Store& s, const Tables& t, const identity::Authorizer& a,
        const Signer& sign, std::unique_ptr<HttpSender> send, MqttPublish m, const Clock& c, Random& r,
@@ -108,6 +112,7 @@ struct Stage::Impl {
   void drain_inbox(Timestamp now);
   bool save(Timestamp now);
   bool expand(Timestamp now);
+  bool read_stream(Timestamp now);
   void expand_record(const log::Record& record, log::Batch& batch, std::vector<Delivery>& made,
                      std::map<std::string, size_t>& added);
   Status check_role(const AlertRecord& record) const;
@@ -279,37 +284,36 @@ void Stage::Impl::expand_record(const log::Record& record, log::Batch& batch, st
   }
 }
 
-// One read of the stream; true if it held something.
-bool Stage::Impl::expand(Timestamp now) {
-  if (pending.size() >= options.deliveries_max || !passed(disk_retry, now, kDiskWait)) return false;
-  const log::Offset from = log.committed(kConsumer, partition());
-  if (!refused.empty()) {
-    if (from >= refused_next) {
-      for (Delivery& delivery : refused) add(std::move(delivery));
-    }
-    refused.clear();
-  }
-  const auto records = log.read(partition(), from, kReadBytes);
+// One read of the stream, into `expansion`; false if it held nothing.
+bool Stage::Impl::read_stream(Timestamp now) {
+  const auto records = log.read(partition(), log.committed(kConsumer, partition()), kReadBytes);
   if (!records) {
     logger.error("alerts_read_failed", {{"reason", records.error().message}});
     disk_retry = now + kDiskWait;
     return false;
   }
   if (records->empty()) return false;
-  log::Batch batch;
-  std::vector<Delivery> made;
+  Expansion next;
   std::map<std::string, size_t> added;
-  for (const log::Record& record : *records) expand_record(record, batch, made, added);
-  const log::Offset next = records->back().offset + 1;
-  batch.commit(kConsumer, partition(), next);
-  batch.truncate(partition(), next);
-  if (const auto written = log.write(std::move(batch)); !written) {
+  for (const log::Record& record : *records) expand_record(record, next.batch, next.made, added);
+  const log::Offset end = records->back().offset + 1;
+  next.batch.commit(kConsumer, partition(), end);
+  next.batch.truncate(partition(), end);
+  next.batch.make_repeatable();
+  expansion = std::move(next);
+  return true;
+}
+
+// True if the stream held something, and it is pending now.
+bool Stage::Impl::expand(Timestamp now) {
+  if (pending.size() >= options.deliveries_max || !passed(disk_retry, now, kDiskWait)) return false;
+  if (!expansion && !read_stream(now)) return false;
+  if (!log.write(expansion->batch)) {
     disk_retry = now + kDiskWait;
-    refused = std::move(made);  // read again, unless they turn out to be there
-    refused_next = next;
     return false;
   }
-  for (Delivery& delivery : made) add(std::move(delivery));
+  for (Delivery& delivery : expansion->made) add(std::move(delivery));
+  expansion.reset();
   return true;
 }
 

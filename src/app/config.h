@@ -39,6 +39,7 @@ struct Config {
   struct Api {
     uint32_t worker_threads = 8;
     uint32_t connections_max = 1024;
+    std::string device_key = "p256";  // or "rsa2048"
     Duration clock_skew_max{15 * 60'000};
     bool metrics_over_tls = false;
   } api;
@@ -57,6 +58,7 @@ struct Config {
     uint32_t uploads_max = 2;
     Duration retention{std::chrono::hours(24)};
     Duration retry_max{300'000};
+    Duration scan_interval{200};
   } delivery;
   struct Sns {
     bool private_endpoints = true;
@@ -67,6 +69,9 @@ struct Config {
     uint64_t free_bytes_min = uint64_t{64} << 20;
   } lake;
   broker::Options broker;
+
+  // Of the command line alone: it is meant for one start.
+  bool accept_data_loss = false;
 };
 
 // `name` is shown in errors ("fleetward.toml:3: ..."). kInvalidArgument.

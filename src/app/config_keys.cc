@@ -163,6 +163,11 @@ Status check_region(std::string_view value) {
   return {};
 }
 
+Status check_device_key(std::string_view value) {
+  if (value != "p256" && value != "rsa2048") return wrong("must be p256 or rsa2048");
+  return {};
+}
+
 Status check_lake_kind(std::string_view value) {
   if (value != "local" && value != "s3") return wrong("must be local or s3");
   return {};
@@ -219,6 +224,11 @@ void add_account_api_log(std::vector<ConfigKey>& out) {
   api.number("worker_threads", MEMBER(api.worker_threads), 1, 256, "Threads that run API operations.");
   api.number("connections_max", MEMBER(api.connections_max), 1, 100'000,
              "HTTP connections open at once; more are closed as they come, counted.");
+  api.text(
+      "device_key", MEMBER(api.device_key),
+      "The keys that CreateKeysAndCertificate makes: `p256`, or `rsa2048` as AWS makes them (for devices "
+      "that know no elliptic curves).",
+      check_device_key);
   api.duration("clock_skew_max", MEMBER(api.clock_skew_max), seconds(1), hours(24),
                "How far the time of a signature may be from the server's.");
   api.flag("metrics_over_tls", MEMBER(api.metrics_over_tls),
@@ -252,6 +262,8 @@ void add_detect_delivery_lake(std::vector<ConfigKey>& out) {
       "How long records are kept while their destination refuses them; then they are dropped and counted.");
   delivery.duration("retry_max", MEMBER(delivery.retry_max), seconds(1), hours(1),
                     "The longest pause between attempts of an upload.");
+  delivery.duration("scan_interval", MEMBER(delivery.scan_interval), Duration{10}, seconds(10),
+                    "How often the new records of one stream are looked at: what a full buffer may be late.");
   Section sns(out, "sns");
   sns.flag(
       "private_endpoints", MEMBER(sns.private_endpoints),
@@ -321,6 +333,8 @@ void add_broker(std::vector<ConfigKey>& out) {
          "Bytes of QoS 1 messages waiting for all sessions together.");
   s.size("mailbox_bytes_max", MEMBER(broker.mailbox_bytes_max), kMiB, 64 * kGiB,
          "Messages waiting for one shard; beyond it the senders stop reading.");
+  s.size("log_batch_bytes_max", MEMBER(broker.log_batch_bytes_max), kMiB, 64 * kGiB,
+         "Records of one shard waiting for the log; beyond it the shard stops reading.");
 }
 
 #undef MEMBER

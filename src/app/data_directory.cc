@@ -17,31 +17,30 @@ namespace {
 constexpr char kFormat[] = "1";
 
 // What every directory holds that has served once, which endpoints.json tells: it is written last.
-constexpr std::array kPieces = {"state.db", "log/CURRENT", "pki/ca.pem", "pki/ca.key"};
+constexpr const char* kLog = "log/CURRENT";
+constexpr std::array kPieces = {"state.db", kLog, "pki/ca.pem", "pki/ca.key"};
 
 // A missing piece would be made anew, empty: the account would be gone, and what refers to it dropped,
 // without a word.
-Status check_pieces(const std::string& path) {
+Status check_pieces(const std::string& path, bool accept_loss) {
   std::error_code ec;
   if (!std::filesystem::exists(path + "/endpoints.json", ec)) return {};
   for (const char* piece : kPieces) {
     const std::string file = path + "/" + piece;
     const std::uintmax_t size = std::filesystem::file_size(file, ec);
-    if (!ec && size > 0) continue;
-    return fail(
-        ErrorCode::kCorrupt,
-        file + " is " + (ec ? "missing" : "empty") +
-            " in a data directory that was in use: restore it from a backup, or begin with a new one");
+    if ((!ec && size > 0) || (accept_loss && piece == kLog)) continue;
+    return fail(ErrorCode::kCorrupt,
+                file + " is " + (ec ? "missing" : "empty") + " in a data directory that was in use");
   }
   return {};
 }
 
-Status check_format(const std::string& path) {
+Status check_format(const std::string& path, bool accept_loss) {
   const std::string file = path + "/format";
   const auto text = read_file(file);
   if (text) {
     const std::string found = text->substr(0, text->find('\n'));
-    if (found == kFormat) return check_pieces(path);
+    if (found == kFormat) return check_pieces(path, accept_loss);
     if (found.empty()) return fail(ErrorCode::kCorrupt, file + " is empty");
     return fail(ErrorCode::kInvalidArgument, path + " has format " + found +
                                                  "; this Fleetward knows format " + kFormat +
@@ -60,7 +59,7 @@ Status check_format(const std::string& path) {
 
 }  // namespace
 
-Result<DataDirectory> DataDirectory::open(const std::string& path) {
+Result<DataDirectory> DataDirectory::open(const std::string& path, bool accept_loss) {
   if (auto ok = make_directory(path, 0700); !ok) return fail(ok.error());
   const std::string lock_file = path + "/lock";
   const int fd = ::open(lock_file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -69,7 +68,7 @@ Result<DataDirectory> DataDirectory::open(const std::string& path) {
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     return fail(ErrorCode::kConflict, "another process holds the data directory " + path);
   }
-  if (auto ok = check_format(path); !ok) return fail(ok.error());
+  if (auto ok = check_format(path, accept_loss); !ok) return fail(ok.error());
   return out;
 }
 

@@ -16,11 +16,15 @@ struct ServeOptions {
   std::string data_dir, config_file;
   bool check_config = false;
   std::optional<std::string> api, api_tls, mqtts, alpn, mqtt, mqtt_policy;
-  bool api_allow_remote = false;
+  bool api_allow_remote = false, accept_data_loss = false;
 };
 
 int refuse(const Error& error) {
-  std::fprintf(stderr, "fleetward: %s\n", error.message.c_str());
+  const char* way_on = error.code == ErrorCode::kCorrupt
+                           ? " (restore the data directory from a backup; "
+                             "docs/guides/damaged-data.md says what else there is)"
+                           : "";
+  std::fprintf(stderr, "fleetward: %s%s\n", error.message.c_str(), way_on);
   return 1;
 }
 
@@ -51,6 +55,7 @@ Result<Config> configure(const ServeOptions& options) {
   set(options.mqtt, config.server.mqtt_listen);
   set(options.mqtt_policy, config.server.mqtt_policy);
   if (options.api_allow_remote) config.server.api_allow_remote = true;
+  config.accept_data_loss = options.accept_data_loss;
   if (auto ok = check_config(config); !ok) return fail(ok.error());
   return config;
 }
@@ -70,7 +75,7 @@ int serve(const ServeOptions& options) {
                 {{"mqtt", std::to_string(config->broker.connections_max)},
                  {"api", std::to_string(config->api.connections_max)}});
   }
-  auto data = DataDirectory::open(options.data_dir);
+  auto data = DataDirectory::open(options.data_dir, options.accept_data_loss);
   if (!data) return refuse(data.error());
   auto server = Server::start(*config, std::move(*data), logger);
   if (!server) return refuse(server.error());
@@ -107,6 +112,9 @@ void add_serve_command(CLI::App& app, int& status) {
   listener("--mqtt-listen", options->mqtt, "plain MQTT [off]; needs --mqtt-policy");
   command->add_option("--mqtt-policy", options->mqtt_policy,
                       "What plain MQTT clients may do: the name of an IoT policy, or \"open\"");
+  command->add_flag("--accept-data-loss", options->accept_data_loss,
+                    "Start although acknowledged writes are missing, say what, and go on without them "
+                    "(docs/guides/damaged-data.md)");
   command->add_flag("--api-allow-remote", options->api_allow_remote,
                     "Let --api-listen be an address that other machines reach");
   command->callback([options, &status] { status = serve(*options); });

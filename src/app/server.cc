@@ -46,11 +46,16 @@ registry::ServerNames server_names(const Config& config) {
 Status open_stores(Server::Parts& p) {
   p.scope = {AccountId::trusted(p.config.account.id), p.config.account.region};
   add_tables(p);
-  if (auto ok = p.store.open(p.data.file("state.db")); !ok) return ok;
+  std::function<void(const std::string&)> accept_loss;
+  if (p.config.accept_data_loss) {
+    accept_loss = [&p](const std::string& what) { p.logger.error("state_loss_accepted", {{"lost", what}}); };
+  }
+  if (auto ok = p.store.open(p.data.file("state.db"), accept_loss); !ok) return ok;
   if (auto ok = registry::load_dynamic_groups(p.store, p.registry_tables); !ok) return ok;
-  auto log = log::open_embedded_log(
-      {.directory = p.data.file("log"), .queue_bytes_max = p.config.log.queue_bytes_max}, p.logger,
-      p.metrics);
+  auto log = log::open_embedded_log({.directory = p.data.file("log"),
+                                     .queue_bytes_max = p.config.log.queue_bytes_max,
+                                     .accept_loss = p.config.accept_data_loss},
+                                    p.logger, p.metrics);
   if (!log) return fail(log.error());
   p.log = std::move(*log);
   auto objects = lake::open_local_store(

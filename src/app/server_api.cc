@@ -49,6 +49,8 @@ void add_account_services(Server::Parts& p) {
 
 void add_iot_services(Server::Parts& p) {
   p.iot_options.endpoint_host = p.config.server.endpoint_host;
+  p.iot_options.device_key =
+      p.config.api.device_key == "rsa2048" ? registry::KeyType::kRsa2048 : registry::KeyType::kP256;
   p.iot_options.taggable = api::iot::detect_taggable(p.detect_tables);
   p.iot_options.group_deleted = [tables = p.detect_tables](state::Transaction& change,
                                                            const std::string& arn) {

@@ -79,6 +79,7 @@ void start_delivery(Server::Parts& p) {
   options.uploads_max = p.config.delivery.uploads_max;
   options.retention = p.config.delivery.retention;
   options.retry_max = p.config.delivery.retry_max;
+  options.scan_interval = p.config.delivery.scan_interval;
   p.delivery =
       std::make_unique<delivery::Worker>(options, *p.log, p.store, p.delivery_tables, *p.authorizer,
                                          *p.lake_sink, p.clock, p.steady, p.random, p.logger, p.metrics);

@@ -46,6 +46,7 @@ void CommitGate::submit(Timestamp now) {
   sent_ = std::move(sealed_.front());
   sealed_.pop_front();
   sealed_bytes_ -= sent_.batch.bytes();
+  sent_.batch.make_repeatable();
   in_flight_ = true;
   send();
 }

@@ -26,8 +26,7 @@ struct Waiter {
 // One shard's way to the log: while one batch is being synced, the next ones gather (so there is at most one
 // in flight per shard, and the order of the shard's changes is kept even when the log refuses one and it is
 // tried again). A batch that the log refused is kept and tried again until it passes; what waits for it
-// waits. If only the sync failed, its records may then be there twice (log::Committed): at least once, as
-// QoS 1 is.
+// waits. It is repeatable, so that it is there once even if only the sync failed.
 class CommitGate {
  public:
   // The log takes batches up to a size of its own: what gathers is cut into batches of about this size.

@@ -7,6 +7,7 @@
 #include <exception>
 #include <future>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 #include <thread>
 
@@ -67,7 +68,7 @@ class EmbeddedLog final : public Log {
       : options_(std::move(options)),
         logger_(logger),
         probe_(metrics),
-        storage_(options_.directory, options_.env, logger) {}
+        storage_(options_.directory, options_.env, options_.accept_loss, logger) {}
 
   ~EmbeddedLog() override {
     {
@@ -214,7 +215,9 @@ class EmbeddedLog final : public Log {
     const auto building = storage_.begin_group(index_);
     size_t cost = 0;
     for (const Pending& pending : group) {
-      offsets.push_back(building->add(pending.batch));
+      const auto& identity = pending.batch.identity;
+      const bool there = identity && identity->written;
+      offsets.push_back(there ? *identity->written : building->add(pending.batch));
       cost += pending.cost;
     }
     const auto started = std::chrono::steady_clock::now();
@@ -235,6 +238,14 @@ class EmbeddedLog final : public Log {
       queue_bytes_ -= cost;
       // Before anyone is told, so that trouble() is set when the failure is seen.
       if (!written) trouble_ = written.error().message;
+    }
+    if (!written) {
+      in_doubt_ = {building->number(), {}, building->appended()};
+      for (size_t i = 0; i < group.size(); ++i) {
+        if (auto identity = group[i].batch.identity) {
+          in_doubt_.batches.emplace_back(std::move(identity), std::move(offsets[i]));
+        }
+      }
     }
     for (size_t i = 0; i < group.size(); ++i) {
       if (written) {
@@ -271,6 +282,7 @@ class EmbeddedLog final : public Log {
         if (changed_.wait_for(lock, options_.retry_interval, [&] { return stopping_; })) return false;
       }
       const Status recovered = storage_.recover(index_, index_mutex_);
+      if (recovered) settle_doubt();
       const std::lock_guard lock(mutex_);
       if (recovered) {
         trouble_.clear();
@@ -282,6 +294,15 @@ class EmbeddedLog final : public Log {
     }
   }
 
+  // The log is open again: is the group that failed there?
+  void settle_doubt() {
+    if (index_.group >= in_doubt_.group) {
+      for (auto& [identity, offsets] : in_doubt_.batches) identity->written = std::move(offsets);
+      subscriptions_->wake(in_doubt_.appended);
+    }
+    in_doubt_ = {};
+  }
+
   const LogOptions options_;
   Logger& logger_;
   Probe probe_;
@@ -289,6 +310,14 @@ class EmbeddedLog final : public Log {
   Index index_;  // changed by the writer's thread only, under index_mutex_
   mutable std::shared_mutex index_mutex_;
   std::shared_ptr<Subscriptions> subscriptions_ = std::make_shared<Subscriptions>();
+
+  // Of the group whose write failed, until the log is open again. The writer's thread.
+  struct InDoubt {
+    uint64_t group = 0;
+    std::vector<std::pair<std::shared_ptr<Batch::Identity>, std::vector<Offset>>> batches;
+    std::set<Partition> appended;
+  };
+  InDoubt in_doubt_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -124,6 +124,13 @@ rocksdb::WriteBatch& Storage::Group::finish() {
     keys::put_u32(next_id_, value);
     batch_.Put(families_.meta, rocksdb::Slice(keys::kNextId.data(), keys::kNextId.size()), value);
   }
+  std::string number_bytes;
+  keys::put_u64(number(), number_bytes);
+  // In each family, which keep their data apart: one of them may lose what the others have.
+  batch_.Put(families_.meta, rocksdb::Slice(keys::kGroup.data(), keys::kGroup.size()), number_bytes);
+  batch_.Put(families_.records, keys::group_of_records(), number_bytes);
+  batch_.Put(families_.state, rocksdb::Slice(keys::kGroupOfState.data(), keys::kGroupOfState.size()),
+             number_bytes);
   return batch_;
 }
 
@@ -143,6 +150,7 @@ void Storage::Group::publish(Index& index) {
     }
   }
   index.next_id = next_id_;
+  ++index.group;
 }
 
 }  // namespace fleetward::log

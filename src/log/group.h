@@ -25,6 +25,7 @@ class Storage::Group {
   // After the commit: brings the index up to date.
   void publish(Index& index);
 
+  uint64_t number() const { return base_.group + 1; }
   const std::set<Partition>& appended() const { return appended_; }
   size_t append_count() const { return append_count_; }
   size_t bytes() const { return batch_.GetDataSize(); }

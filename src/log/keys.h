@@ -11,6 +11,8 @@ namespace fleetward::log::keys {
 
 inline constexpr std::string_view kFormat = "F";
 inline constexpr std::string_view kNextId = "N";
+inline constexpr std::string_view kGroup = "G";
+inline constexpr std::string_view kGroupOfState{"\0G", 2};  // no consumer's key begins with a zero
 
 inline void put_u32(uint32_t n, std::string& out) {
   for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(n >> shift);
@@ -30,6 +32,9 @@ inline std::string record(uint32_t id, Offset last) {
   put_u32(id, out);
   put_u64(last, out);
   return out;
+}
+inline std::string group_of_records() {
+  return record(0, 0);
 }
 inline std::string partition(const Partition& p) {
   std::string out = "P" + p.stream;

@@ -50,6 +50,11 @@ class Batch {
   // starts it afresh at offset 0.
   void drop(Partition partition);
 
+  // For a caller that submits a refused batch again until it passes: from now on this batch and its copies
+  // are one write to the log. If it was refused and is there nevertheless (see Committed), submitting it
+  // again writes nothing and answers the offsets it got. As long as the log lives; one submission at a time.
+  void make_repeatable() { identity = std::make_shared<Identity>(); }
+
   bool empty() const;
   size_t bytes() const { return bytes_; }
 
@@ -79,6 +84,12 @@ class Batch {
   std::vector<Truncate> truncations;
   std::vector<Partition> drops;
 
+  // Shared by a repeatable batch and its copies. The log's own, on its writer's thread.
+  struct Identity {
+    std::optional<std::vector<Offset>> written;  // it was refused, and is there
+  };
+  std::shared_ptr<Identity> identity;
+
  private:
   size_t bytes_ = 0;
 };
@@ -86,7 +97,8 @@ class Batch {
 // Offsets of the batch's appends, in their order; or why nothing was acknowledged. kUnavailable: disk full or
 // read-only, queue full, shutting down. kLimitExceeded: the batch alone is larger than the queue may be.
 // If the disk failed in the middle of a sync the batch may, once the trouble is over, turn out to be there,
-// whole. So a consumer whose step failed starts again from committed(), not from what it remembers.
+// whole. So a caller either submits the same batch again (Batch::make_repeatable), or starts again from what
+// the log then holds, not from what it remembers.
 using Committed = Result<std::vector<Offset>>;
 using CommitCallback = std::function<void(Committed)>;
 

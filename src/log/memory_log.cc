@@ -15,11 +15,13 @@ Committed MemoryLog::write(Batch batch) {
   {
     const std::lock_guard lock(mutex_);
     if (!trouble_.empty()) return fail(ErrorCode::kUnavailable, trouble_);
+    if (batch.identity && batch.identity->written) return *batch.identity->written;
     for (const auto& append : batch.appends) appended.insert(append.partition);
     committed = apply(batch);
     if (!sync_failure_.empty()) {
       trouble_ = std::move(sync_failure_);
       sync_failure_.clear();
+      if (batch.identity) batch.identity->written = std::move(*committed);
       return fail(ErrorCode::kUnavailable, trouble_);
     }
   }

@@ -15,12 +15,14 @@
 
 #include "log/group.h"
 #include "log/keys.h"
+#include "log/manifest_seal.h"
 
 namespace fleetward::log {
 namespace {
 
-constexpr std::string_view kFormatNow = "1";
-constexpr size_t kProbeBytes = 1 << 20;  // more than a log file's next block
+constexpr std::string_view kFormatNow = "2";
+constexpr std::string_view kFormatBefore = "1";  // had no "G"
+constexpr size_t kProbeBytes = 1 << 20;          // more than a log file's next block
 
 rocksdb::Slice slice(std::string_view text) {
   return {text.data(), text.size()};
@@ -88,12 +90,16 @@ class EngineLogger final : public rocksdb::Logger {
 
 rocksdb::DBOptions database_options(rocksdb::Env* env, fleetward::Logger& logger) {
   rocksdb::DBOptions options;
+  // After a power cut the end of the WAL may be anything. What lay before the damage is kept; whether more
+  // was acknowledged is for check_acknowledged() to say.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   options.info_log = std::make_shared<EngineLogger>(logger);
   if (env != nullptr) options.env = env;
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.max_background_jobs = 2;
   options.max_total_wal_size = size_t{256} << 20;
+  options.max_manifest_file_size = size_t{4} << 20;  // the seal reads it whole
   options.db_write_buffer_size = size_t{128} << 20;  // of all three families
   options.max_open_files = 256;                      // connections need descriptors too
   options.info_log_level = rocksdb::WARN_LEVEL;
@@ -104,8 +110,12 @@ rocksdb::DBOptions database_options(rocksdb::Env* env, fleetward::Logger& logger
 
 }  // namespace
 
-Storage::Storage(std::string directory, rocksdb::Env* env, fleetward::Logger& logger)
-    : directory_(std::move(directory)), env_(env), logger_(logger) {}
+Storage::Storage(std::string directory, rocksdb::Env* env, bool accept_loss, fleetward::Logger& logger)
+    : directory_(std::move(directory)),
+      env_(env),
+      accept_loss_(accept_loss),
+      logger_(logger),
+      seal_(std::make_shared<ManifestSeal>(directory_)) {}
 
 Storage::~Storage() {
   close();
@@ -130,8 +140,12 @@ Status Storage::open_database() {
       {"state", family_options(cache, 4096, size_t{32} << 20)}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* database = nullptr;
-  const auto opened =
-      rocksdb::DB::Open(database_options(env_, logger_), directory_, descriptors, &handles, &database);
+  rocksdb::DBOptions options = database_options(env_, logger_);
+  // Where there was a log, a new one would remove what is left of it.
+  options.create_if_missing = !acknowledged_.value();
+  options.listeners.push_back(seal_);
+  const auto opened = rocksdb::DB::Open(options, directory_, descriptors, &handles, &database);
+  if (opened.IsPathNotFound()) return fail(ErrorCode::kCorrupt, "log: " + opened.ToString());
   if (!opened.ok()) return status_of(opened);
   database_.reset(database);
   families_ = {handles[0], handles[1], handles[2]};
@@ -142,9 +156,19 @@ Status Storage::open(Index& index) {
   const std::unique_lock lock(open_mutex_);
   auto* env = env_ != nullptr ? env_ : rocksdb::Env::Default();
   if (const auto made = env->CreateDirIfMissing(directory_); !made.ok()) return status_of(made);
-  Status opened = open_database();
+  Status opened = acknowledged_.read(directory_ + "/acknowledged");
+  if (opened) opened = seal_->check();
+  if (!opened && !accept_loss_) return opened;
+  if (!opened) logger_.error("log_loss_accepted", {{"reason", opened.error().message}});
+  opened = open_database();
   if (opened) opened = load(index);
-  if (!opened) close();
+  if (opened) opened = check_acknowledged(index);
+  if (opened) opened = acknowledged_.open(index.group);
+  if (opened) {
+    seal_->seal(*database_);
+  } else {
+    close();
+  }
   return opened;
 }
 
@@ -156,12 +180,13 @@ Status Storage::load(Index& index) {
     const std::string_view key = view(it->key());
     const std::string_view value = view(it->value());
     if (key == keys::kFormat) {
-      if (value != kFormatNow) {
+      if (value != kFormatNow && value != kFormatBefore) {
         return fail(ErrorCode::kInvalidArgument, "log: the data directory has format " + std::string(value) +
                                                      ", this program reads " + std::string(kFormatNow) +
                                                      "; use a newer release");
       }
-      format_seen = true;
+      format_seen = value == kFormatNow;
+    } else if (key == keys::kGroup) {  // last_group()
     } else if (key == keys::kNextId && value.size() == 4) {
       index.next_id = static_cast<uint32_t>(keys::get_big_endian(value));
     } else if (key.starts_with('P') && key.size() >= 5 && value.size() == 20) {
@@ -184,10 +209,44 @@ Status Storage::load(Index& index) {
     }
   }
   if (!it->status().ok()) return status_of(it->status());
+  const auto group = last_group();
+  if (!group) return fail(group.error());
+  index.group = *group;
   if (format_seen) return {};
   rocksdb::WriteOptions synced;
   synced.sync = true;
   return status_of(database_->Put(synced, families_.meta, slice(keys::kFormat), slice(kFormatNow)));
+}
+
+// That every family has.
+Result<uint64_t> Storage::last_group() const {
+  const std::string of_records = keys::group_of_records();
+  const std::pair<rocksdb::ColumnFamilyHandle*, rocksdb::Slice> places[] = {
+      {families_.meta, slice(keys::kGroup)},
+      {families_.records, of_records},
+      {families_.state, slice(keys::kGroupOfState)}};
+  uint64_t least = UINT64_MAX;
+  for (const auto& [family, key] : places) {
+    std::string value;
+    const auto found = database_->Get({}, family, key, &value);
+    if (!found.ok() && !found.IsNotFound()) return fail(error_of(found));
+    least = std::min(least, found.ok() && value.size() == 8 ? keys::get_big_endian(value) : 0);
+  }
+  return least;
+}
+
+Status Storage::check_acknowledged(const Index& index) {
+  const std::optional<uint64_t> before = acknowledged_.value();
+  if (index.group >= before.value_or(0) && (before || index.group == 0)) return {};
+  const std::string acknowledged = before ? std::to_string(*before) : "an unknown number of";
+  if (accept_loss_) {
+    logger_.error("log_loss_accepted",
+                  {{"writes_acknowledged", acknowledged}, {"writes_there", std::to_string(index.group)}});
+    return {};
+  }
+  return fail(ErrorCode::kCorrupt, "log: " + acknowledged + " writes were acknowledged and " +
+                                       std::to_string(index.group) +
+                                       " are there: files of the log were damaged, removed or put back");
 }
 
 std::unique_ptr<Storage::Group> Storage::begin_group(const Index& index) const {
@@ -201,6 +260,7 @@ Status Storage::commit(Group& group) {
   const auto written = database_->Write(synced, &group.finish());
   // Whatever the reason, to a caller it means: not now.
   if (!written.ok()) return fail(ErrorCode::kUnavailable, "log: " + written.ToString());
+  acknowledged_.raise(group.number());
   return {};
 }
 
@@ -285,11 +345,13 @@ Status Storage::recover(Index& index, std::shared_mutex& index_mutex) {
   if (auto opened = open_database(); !opened) return opened;
   Index fresh;
   Status loaded = load(fresh);
+  if (loaded) loaded = check_acknowledged(fresh);
   if (loaded) loaded = probe_database();
   if (!loaded) {
     close();
     return loaded;
   }
+  seal_->seal(*database_);
   const std::unique_lock index_lock(index_mutex);
   index = std::move(fresh);
   return {};

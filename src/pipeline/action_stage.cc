@@ -1,18 +1,17 @@
 #include "pipeline/action_stage.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
-#include <thread>
 
 #include "pipeline/action_queue.h"
 #include "pipeline/action_record.h"
+#include "pipeline/stage_thread.h"
 
 namespace fleetward::pipeline {
 namespace {
 
 constexpr Duration kReadRetry{1000};
+constexpr Duration kWriteRetry{500};
 
 }  // namespace
 
@@ -39,7 +38,7 @@ struct ActionStage::Impl {
   Status perform(const ActionRecord& record, const ActionTask& task);
   // Error actions of what has ended, and the offset; false while the log refuses.
   bool commit(ActionQueue& queue);
-  bool stopping();
+  void prepare_commit(ActionQueue& queue);
   void wait(const ActionQueue& queue);
 
   const ActionStageOptions options;
@@ -54,17 +53,13 @@ struct ActionStage::Impl {
   prometheus::Gauge& pending;
   const log::Partition partition = actions_partition();
 
-  // What the next write holds; kept until the log takes it.
-  log::Batch batch;
+  // A write, until the log has taken it, and what follows it.
+  std::optional<log::Batch> batch;
   std::vector<broker::MessagePtr> replies;
-  log::Offset committed = 0;
+  log::Offset committed = 0;            // with that write
   std::optional<Timestamp> read_again;  // the last read failed
 
-  std::mutex mutex;
-  std::condition_variable wake;
-  bool stop_asked = false, woken = false;
-  log::Log::Subscription subscription;
-  std::thread thread;
+  StageThread thread;
 };
 
 ActionStage::ActionStage(ActionStageOptions options, log::Log& log, const RuleServices& services,
@@ -77,34 +72,17 @@ ActionStage::~ActionStage() {
 }
 
 void ActionStage::start() {
-  Impl* impl = impl_.get();
-  impl->subscription = impl->log.subscribe(impl->partition.stream, [impl](const log::Partition&) {
-    const std::lock_guard lock(impl->mutex);
-    impl->woken = true;
-    impl->wake.notify_one();
-  });
-  impl->thread = std::thread([impl] { impl->loop(); });
+  impl_->thread.start(impl_->log, impl_->partition.stream, [impl = impl_.get()] { impl->loop(); });
 }
 
 void ActionStage::stop() {
-  impl_->subscription.reset();
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->stop_asked = true;
-    impl_->wake.notify_one();
-  }
-  if (impl_->thread.joinable()) impl_->thread.join();
-}
-
-bool ActionStage::Impl::stopping() {
-  const std::lock_guard lock(mutex);
-  return stop_asked;
+  impl_->thread.stop();
 }
 
 void ActionStage::Impl::loop() {
   committed = log.committed(std::string(kActionsConsumer), partition);
   ActionQueue queue(options, committed);
-  while (!stopping()) {
+  while (!thread.stopping()) {
     read(queue);
     attempt_due(queue);
     if (commit(queue)) wait(queue);
@@ -140,7 +118,7 @@ void ActionStage::Impl::read(ActionQueue& queue) {
 void ActionStage::Impl::attempt_due(ActionQueue& queue) {
   // Commits come between rounds, so that what is done is not done again after a crash.
   constexpr int kAttemptsPerRound = 32;
-  for (int i = 0; i < kAttemptsPerRound && !stopping(); ++i) {
+  for (int i = 0; i < kAttemptsPerRound && !thread.stopping(); ++i) {
     const auto attempt = queue.due(steady.now());
     if (!attempt) return;
     const ActionRecord& record = queue.record(attempt->offset);
@@ -175,7 +153,8 @@ Status ActionStage::Impl::perform(const ActionRecord& record, const ActionTask& 
   return targets.publish_sns(task.resource, task.body, task.json_format, record.made);
 }
 
-bool ActionStage::Impl::commit(ActionQueue& queue) {
+void ActionStage::Impl::prepare_commit(ActionQueue& queue) {
+  log::Batch next;
   for (const ActionRecord& record : queue.take_finished()) {
     if (record.failures.empty()) continue;
     if (record.is_error_action) {
@@ -185,25 +164,25 @@ bool ActionStage::Impl::commit(ActionQueue& queue) {
                            {{"rule", record.rule}, {"resource", last.resource}, {"reason", last.message}});
       continue;
     }
-    runner.run_error_action(record, clock.now(), batch, replies);
+    runner.run_error_action(record, clock.now(), next, replies);
   }
   pending.Set(static_cast<double>(queue.next() - queue.committed()));
-  if (queue.committed() == committed && batch.empty()) {
-    for (auto& message : replies) publisher.publish(std::move(message), {});
-    replies.clear();
-    return true;
-  }
-  log::Batch write = batch;
-  write.commit(std::string(kActionsConsumer), partition, queue.committed());
-  write.truncate(partition, queue.committed());
-  if (const auto written = log.write(std::move(write)); !written) {
+  if (queue.committed() == committed && next.empty()) return;
+  committed = queue.committed();
+  next.commit(std::string(kActionsConsumer), partition, committed);
+  next.truncate(partition, committed);
+  next.make_repeatable();
+  batch = std::move(next);
+}
+
+bool ActionStage::Impl::commit(ActionQueue& queue) {
+  if (!batch) prepare_commit(queue);
+  if (batch && !log.write(*batch)) {
     // The disk is full, say: nothing is lost, the same batch is tried again.
-    std::unique_lock lock(mutex);
-    wake.wait_for(lock, std::chrono::milliseconds(500), [this] { return stop_asked; });
+    thread.pause(kWriteRetry);
     return false;
   }
-  committed = queue.committed();
-  batch = {};
+  batch.reset();
   for (auto& message : replies) publisher.publish(std::move(message), {});
   replies.clear();
   return true;
@@ -214,15 +193,8 @@ void ActionStage::Impl::wait(const ActionQueue& queue) {
   if (read_again) due = std::min(due.value_or(*read_again), *read_again);
   const Timestamp now = steady.now();
   if (due && *due <= now) return;
-  std::unique_lock lock(mutex);
-  const auto ready = [this] { return stop_asked || woken; };
   // With a full window only time helps; else a new record wakes us.
-  if (due) {
-    wake.wait_for(lock, *due - now, ready);
-  } else {
-    wake.wait(lock, ready);
-  }
-  woken = false;
+  thread.wait(due ? std::optional(*due - now) : std::nullopt);
 }
 
 }  // namespace fleetward::pipeline

@@ -1,11 +1,12 @@
 #include "pipeline/detect_stage.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 
 #include "core/text.h"
 #include "pipeline/detect_keys.h"
 #include "pipeline/detect_writer.h"
-#include "pipeline/step.h"
 
 namespace fleetward::pipeline {
 namespace {
@@ -73,12 +74,10 @@ struct DetectStage::PartitionState {
   bool applied = false;  // `effects` are those of the records up to `applied_next`
   log::Offset applied_next = 0;
   std::unique_ptr<log::Batch> batch;
-  bool refused_before = false;           // `batch` was submitted and refused
   uint64_t duplicates = 0, refused = 0;  // already counted
 
   void finish_step() {
     batch.reset();
-    refused_before = false;
     next = applied_next;
   }
 };
@@ -134,40 +133,18 @@ Status DetectStage::load() {
 }
 
 void DetectStage::start() {
-  subscription_ = log_.subscribe("events", [this](const log::Partition&) { wake(); });
-  thread_ = std::thread([this] { run(); });
+  thread_.start(log_, "events", [this] { run(); });
 }
 
 void DetectStage::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wakened_.notify_all();
-  if (thread_.joinable()) thread_.join();
-  subscription_.reset();
-}
-
-void DetectStage::wake() {
-  {
-    const std::lock_guard lock(mutex_);
-    work_ = true;
-  }
-  wakened_.notify_one();
+  thread_.stop();
 }
 
 bool DetectStage::wait_for_work(bool failed) {
-  std::unique_lock lock(mutex_);
-  if (failed) {
-    wakened_.wait_for(lock, options_.retry_interval, [&] { return stopping_; });
-  } else if (!work_ && !stopping_) {
-    const Duration left = Timestamp{last_tick_.ms + options_.engine.tick.count()} - clock_.now();
-    // The wall clock may be set; so the boundary is looked at again each second.
-    wakened_.wait_for(lock, std::clamp(left, Duration{1}, Duration{1000}),
-                      [&] { return work_ || stopping_; });
-  }
-  work_ = false;
-  return !stopping_;
+  if (failed) return thread_.pause(options_.retry_interval);
+  const Duration left = Timestamp{last_tick_.ms + options_.engine.tick.count()} - clock_.now();
+  // The wall clock may be set; so the boundary is looked at again each second.
+  return thread_.wait(std::clamp(left, Duration{1}, Duration{1000}));
 }
 
 void DetectStage::run() {
@@ -182,7 +159,7 @@ void DetectStage::run() {
     if (status && options_.appends_ticks) {
       auto folded = fold();
       if (!folded) status = fail(folded.error());
-      if (folded && *folded) wake();  // what came in meanwhile is first
+      if (folded && *folded) thread_.wake();  // what came in meanwhile is first
     }
     if (!status && !failed) logger_.error("detect.stalled", {{"reason", status.error().message}});
     if (status && failed) logger_.info("detect.resumed");
@@ -210,7 +187,6 @@ Result<bool> DetectStage::step() {
   size_t things = 0;
   for (auto& partition : partitions_) {
     if (auto ok = prepare(*partition); !ok) return fail(ok.error());
-    if (auto ok = look_for_refused(*partition); !ok) return fail(ok.error());
     if (partition->batch) ready.push_back(partition.get());
     things += partition->engine.things();
   }
@@ -230,7 +206,6 @@ Result<bool> DetectStage::step() {
   for (size_t i = 0; i < ready.size(); ++i) {
     if (!outcome->of[i]) {
       status = outcome->of[i];
-      ready[i]->refused_before = true;
     } else {
       ready[i]->finish_step();
     }
@@ -259,16 +234,8 @@ Status DetectStage::prepare(PartitionState& p) {
   p.applied = false;
   batch->commit(kConsumer, events_of(p.index), p.applied_next);
   batch->truncate(events_of(p.index), p.applied_next);
+  batch->make_repeatable();
   p.batch = std::move(batch);
-  return {};
-}
-
-// A slice of a tick does not move the offset, so of it there is no telling: it is written again.
-Status DetectStage::look_for_refused(PartitionState& p) {
-  if (!p.batch || !p.refused_before || p.applied_next == p.next) return {};
-  const auto there = is_committed(log_, kConsumer, events_of(p.index), p.applied_next);
-  if (!there) return fail(there.error());
-  if (*there) p.finish_step();
   return {};
 }
 
@@ -315,15 +282,19 @@ Status DetectStage::append_due_ticks() {
   const Timestamp boundary{clock_.now().ms / tick * tick};
   // The wall clock was set back: ticks go on from there, rather than wait until it has caught up.
   if (boundary < last_tick_) last_tick_ = boundary;
-  if (boundary == last_tick_) return {};
-  log::Batch batch;
-  for (uint32_t i = 0; i < options_.partitions; ++i) {
-    std::string record;
-    detect::encode_tick_event(boundary, record);
-    batch.append(events_of(i), std::move(record), boundary);
+  if (boundary > last_tick_ && !ticks_) {
+    ticks_.emplace();
+    for (uint32_t i = 0; i < options_.partitions; ++i) {
+      std::string record;
+      detect::encode_tick_event(boundary, record);
+      ticks_->append(events_of(i), std::move(record), boundary);
+    }
+    ticks_->make_repeatable();
+    last_tick_ = boundary;
   }
-  if (auto ok = write(std::move(batch)); !ok) return ok;
-  last_tick_ = boundary;
+  if (!ticks_) return {};
+  if (auto ok = write(*ticks_); !ok) return ok;
+  ticks_.reset();
   return {};
 }
 

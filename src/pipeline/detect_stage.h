@@ -1,11 +1,9 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/ids.h"
@@ -16,6 +14,7 @@
 #include "log/log.h"
 #include "pipeline/detect_tables.h"
 #include "pipeline/history_fold.h"
+#include "pipeline/stage_thread.h"
 #include "state/store.h"
 
 namespace fleetward::pipeline {
@@ -71,11 +70,9 @@ class DetectStage {
   struct Counters;
 
   void run();
-  void wake();
   bool wait_for_work(bool failed);  // false: stop
   void configure(PartitionState& partition);
   Status prepare(PartitionState& partition);
-  Status look_for_refused(PartitionState& partition);
   Status apply_records(PartitionState& partition);
   void count(PartitionState& partition);
   Status write(log::Batch batch);
@@ -92,12 +89,9 @@ class DetectStage {
   std::vector<std::unique_ptr<PartitionState>> partitions_;
   HistoryFold fold_;
   Timestamp last_tick_, last_expiry_;
+  std::optional<log::Batch> ticks_;  // those of last_tick_, until the log has taken them
 
-  std::mutex mutex_;
-  std::condition_variable wakened_;
-  bool work_ = true, stopping_ = false;  // under mutex_
-  log::Log::Subscription subscription_;
-  std::thread thread_;
+  StageThread thread_;
 };
 
 }  // namespace fleetward::pipeline

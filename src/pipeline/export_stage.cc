@@ -1,9 +1,10 @@
 #include "pipeline/export_stage.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 
 #include "export/export_record.h"
-#include "pipeline/step.h"
 #include "rules/index.h"
 
 namespace fleetward::pipeline {
@@ -76,37 +77,17 @@ ExportStage::~ExportStage() {
 }
 
 void ExportStage::start() {
-  subscription_ = log_.subscribe("exports", [this](const log::Partition&) {
-    {
-      const std::lock_guard lock(mutex_);
-      work_ = true;
-    }
-    wakened_.notify_one();
-  });
-  thread_ = std::thread([this] { run(); });
+  thread_.start(log_, "exports", [this] { run(); });
 }
 
 void ExportStage::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wakened_.notify_all();
-  if (thread_.joinable()) thread_.join();
-  subscription_.reset();
+  thread_.stop();
 }
 
 bool ExportStage::wait_for_work(bool failed) {
-  std::unique_lock lock(mutex_);
+  if (failed) return thread_.pause(options_.retry_interval);
   // What is due is looked at this often; new records wake it, but wait for their interval anyhow.
-  const Duration nap = std::clamp(options_.interval / 20, Duration{20}, Duration{1000});
-  if (failed) {
-    wakened_.wait_for(lock, options_.retry_interval, [&] { return stopping_; });
-  } else if (!stopping_) {
-    wakened_.wait_for(lock, nap, [&] { return work_ || stopping_; });
-  }
-  work_ = false;
-  return !stopping_;
+  return thread_.wait(std::clamp(options_.interval / 20, Duration{20}, Duration{1000}));
 }
 
 void ExportStage::run() {
@@ -249,8 +230,7 @@ void ExportStage::refuse(Outgoing& outgoing, const Error& why) {
                                             {"reason", why.message}});
 }
 
-void ExportStage::run_rules(const exporting::Payload& payload, log::Batch& batch,
-                            std::vector<broker::MessagePtr>& replies) {
+void ExportStage::run_rules(const exporting::Payload& payload) {
   rules::Event event;
   event.topic = payload.topic;
   event.payload = payload.body;
@@ -258,41 +238,33 @@ void ExportStage::run_rules(const exporting::Payload& payload, log::Batch& batch
   const auto basic = rules::parse_basic_ingest(payload.topic);
   const Chain chain{0, broker::kRepublishMessagesMax};
   if (!basic) {
-    runner_.run(event, chain, batch, replies);
+    runner_.run(event, chain, *commit_, replies_);
     return;
   }
   event.topic = basic->rest;
-  runner_.run_basic_ingest(basic->rule, event, chain, batch, replies);
+  runner_.run_basic_ingest(basic->rule, event, chain, *commit_, replies_);
 }
 
-// Refused the time before, and in the log nevertheless?
-Result<bool> ExportStage::is_batch_there() const {
-  if (!commit_refused_) return false;
-  for (const Position& p : positions_) {
-    if (p.next != p.first) return is_committed(log_, kConsumer, exports_of(p.partition), p.next);
-  }
-  return false;
-}
-
-Status ExportStage::commit_batch() {
-  log::Batch batch;
-  std::vector<broker::MessagePtr> replies;
+void ExportStage::prepare_commit() {
+  if (commit_) return;
+  commit_.emplace();
   for (const Outgoing& outgoing : outgoing_) {
-    if (outgoing.state == Outgoing::State::kPublished) run_rules(outgoing.payload, batch, replies);
+    if (outgoing.state == Outgoing::State::kPublished) run_rules(outgoing.payload);
   }
   for (const Position& p : positions_) {
     if (p.next == p.first) continue;
-    batch.commit(kConsumer, exports_of(p.partition), p.next);
-    batch.truncate(exports_of(p.partition), p.next);
+    commit_->commit(kConsumer, exports_of(p.partition), p.next);
+    commit_->truncate(exports_of(p.partition), p.next);
   }
-  const auto there = is_batch_there();
-  if (!there) return fail(there.error());
-  if (!*there) {
-    commit_refused_ = true;  // unless it passes
-    if (auto done = log_.write(std::move(batch)); !done) return fail(done.error());
-  }
-  commit_refused_ = false;
-  for (broker::MessagePtr& reply : replies) publisher_.publish(std::move(reply), {});
+  commit_->make_repeatable();
+}
+
+Status ExportStage::commit_batch() {
+  prepare_commit();
+  if (auto done = log_.write(*commit_); !done) return fail(done.error());
+  commit_.reset();
+  for (broker::MessagePtr& reply : replies_) publisher_.publish(std::move(reply), {});
+  replies_.clear();
   for (const Outgoing& outgoing : outgoing_) {
     if (outgoing.state != Outgoing::State::kPublished) continue;
     counters_->published.Increment();

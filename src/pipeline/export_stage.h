@@ -1,11 +1,9 @@
 #pragma once
 
-#include <condition_variable>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "broker/hooks.h"
@@ -13,6 +11,7 @@
 #include "export/batcher.h"
 #include "log/log.h"
 #include "pipeline/rule_runner.h"
+#include "pipeline/stage_thread.h"
 
 namespace fleetward::pipeline {
 
@@ -66,9 +65,8 @@ class ExportStage {
   Status hand_to_subscribers(const exporting::Payload& payload);
   void refuse(Outgoing& outgoing, const Error& why);
   Status commit_batch();
-  Result<bool> is_batch_there() const;
-  void run_rules(const exporting::Payload& payload, log::Batch& batch,
-                 std::vector<broker::MessagePtr>& replies);
+  void prepare_commit();
+  void run_rules(const exporting::Payload& payload);
 
   const ExportStageOptions options_;
   log::Log& log_;
@@ -83,16 +81,13 @@ class ExportStage {
   Timestamp close_at_;   // 0 while there is nothing to close
   bool closed_ = false;  // `outgoing_` holds the batch, even if it is empty
   std::vector<Outgoing> outgoing_;
+  std::optional<log::Batch> commit_;  // the batch's write, until the log has taken it, and what follows it
+  std::vector<broker::MessagePtr> replies_;
   Timestamp try_at_;
-  bool commit_refused_ = false;                            // the batch's last write was refused
   std::set<std::pair<std::string, std::string>> refused_;  // (role, topic) of the latest batches
   static constexpr size_t kRefusedMax = 1000;
 
-  std::mutex mutex_;
-  std::condition_variable wakened_;
-  bool work_ = true, stopping_ = false;  // under mutex_
-  log::Log::Subscription subscription_;
-  std::thread thread_;
+  StageThread thread_;
 };
 
 }  // namespace fleetward::pipeline

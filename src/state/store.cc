@@ -65,9 +65,9 @@ size_t Store::add(TableOps ops) {
   return tables_.size() - 1;
 }
 
-Status Store::open(const std::string& path) {
+Status Store::open(const std::string& path, std::function<void(const std::string&)> accept_loss) {
   const std::lock_guard lock(writer_);
-  if (auto opened = database_->open(path); !opened) return opened;
+  if (auto opened = database_->open(path, std::move(accept_loss)); !opened) return opened;
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->version_ = 1;
   for (const TableOps& table : tables_) {

@@ -135,9 +135,10 @@ class Store {
   }
 
   // Opens or creates the SQLite file and loads every table. ":memory:" for tests. kConflict: another process
-  // holds it; kCorrupt: a document does not parse (names table and key); kInvalidArgument: written by a newer
-  // format.
-  Status open(const std::string& path);
+  // holds it; kCorrupt: a document does not parse (names table and key), or these are not the documents that
+  // were written; kInvalidArgument: written by a newer format. With `accept_loss` documents may be missing:
+  // it is told what was lost.
+  Status open(const std::string& path, std::function<void(const std::string&)> accept_loss = {});
 
   SnapshotPtr snapshot() const;
 

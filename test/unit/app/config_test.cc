@@ -57,6 +57,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Refusal{"[server]\nlog_level = \"loud\"", "debug, info, warn or error"},
                     Refusal{"[server]\ncertificate_names = [1]", "list of strings"},
                     Refusal{"[lake]\nkind = \"s3\"", "needs lake.s3_endpoint"},
+                    Refusal{"[api]\ndevice_key = \"rsa\"", "p256 or rsa2048"},
+                    Refusal{"[delivery]\nscan_interval = \"1ms\"", "delivery.scan_interval must be"},
                     Refusal{"[server\n", "f.toml:1"}));
 
 TEST(Config, ConnectionsLeaveDescriptorsToTheRest) {

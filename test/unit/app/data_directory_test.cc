@@ -56,8 +56,12 @@ TEST_F(Directory, one_that_lost_a_piece_is_refused_by_name) {
   EXPECT_NE(refusal().find("/state.db is empty"), std::string::npos);
   put("state.db");
   EXPECT_EQ(refusal(), "");
+  std::filesystem::remove(path_ + "/log/CURRENT");
+  EXPECT_NE(refusal().find("/log/CURRENT is missing"), std::string::npos);
+  EXPECT_TRUE(DataDirectory::open(path_, true)) << "the log may be begun anew, if that is asked for";
   std::filesystem::remove(path_ + "/pki/ca.pem");
-  EXPECT_NE(refusal().find("/pki/ca.pem is missing"), std::string::npos);
+  EXPECT_NE(refusal().find("/log/CURRENT is missing"), std::string::npos);
+  EXPECT_FALSE(DataDirectory::open(path_, true));
 }
 
 TEST_F(Directory, a_directory_is_no_file) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <future>
+#include <map>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -217,6 +218,55 @@ TEST_P(DiskRefuses, NothingIsAcknowledgedAndItRecovers) {
     }
     ASSERT_EQ(found, acknowledged);
     EXPECT_EQ(**log_->get("last"), "last");
+    open();
+  }
+  log_.reset();
+}
+
+// Submitted until it passes, each time as a copy, by callers that share a group and by one that is late.
+TEST_P(DiskRefuses, ARepeatableBatchIsThereOnce) {
+  Faults faults;
+  const auto env = rocksdb::NewCompositeEnv(std::make_shared<FaultyFileSystem>(faults));
+  options_.env = env.get();
+  open();
+  ASSERT_TRUE(append("before"));
+  std::vector<Batch> batches(4);
+  for (size_t i = 0; i < batches.size(); ++i) {
+    batches[i].append(kP, "repeatable" + std::to_string(i), kNow);
+    batches[i].append({"other", 0}, std::string(100'000, 'x'), kNow);
+    batches[i].make_repeatable();
+  }
+  std::atomic<int> wakes{0};
+  const auto subscription = log_->subscribe("reports", [&](const Partition&) { ++wakes; });
+  const auto submit_all = [&](size_t count) {
+    std::vector<std::promise<Committed>> answers(count);
+    for (size_t i = 0; i < count; ++i) {
+      log_->submit(batches[i],
+                   [&answers, i](Committed committed) { answers[i].set_value(std::move(committed)); });
+    }
+    std::vector<Committed> out;
+    for (auto& answer : answers) out.push_back(answer.get_future().get());
+    return out;
+  };
+  for (int round = 0; round < 3; ++round) {
+    faults.kind = GetParam();
+    for (const Committed& committed : submit_all(round == 0 ? batches.size() : 2)) EXPECT_FALSE(committed);
+    faults.kind = Faults::Kind::kNone;
+    while (!log_->trouble().empty()) std::this_thread::yield();
+  }
+  std::map<std::string, Offset> answered;
+  const auto committed = submit_all(batches.size());
+  for (size_t i = 0; i < batches.size(); ++i) {
+    ASSERT_TRUE(committed[i]) << committed[i].error().message;
+    answered["repeatable" + std::to_string(i)] = committed[i]->front();
+  }
+  EXPECT_GE(wakes, 1);
+  ASSERT_TRUE(append("after"));
+  for (int check = 0; check < 2; ++check) {
+    const auto records = log_->read(kP, 0, size_t{1} << 30);
+    ASSERT_EQ(records->size(), batches.size() + 2);
+    for (const auto& [value, offset] : answered) EXPECT_EQ((*records)[offset].value, value);
+    EXPECT_EQ(log_->range({"other", 0}).end, batches.size());
     open();
   }
   log_.reset();

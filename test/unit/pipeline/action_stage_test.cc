@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <thread>
 
 #include "core/encoding.h"
 #include "core/steady_clock.h"
@@ -228,6 +229,21 @@ TEST_F(ActionStageTest, WhatItPublishesKeepsItsPlaceInTheChain) {
   const std::lock_guard lock(targets_.mutex);
   EXPECT_EQ(targets_.sns_made.at(0).hops, 5U);
   EXPECT_EQ(targets_.sns_made.at(0).offspring_max, 30U);
+}
+
+TEST_F(ActionStageTest, ARefusedWriteThatIsThereIsNotRepeated) {
+  put_rule("r", "SELECT * FROM 'a'", R"([{"s3":{$R,"bucketName":"b","key":"k"}}])",
+           R"({"firehose":{$R,"deliveryStreamName":"lake"}})");
+  targets_.answers = {fail(kGone)};
+  publish("x");
+  log_.fail_next_sync("Input/output error");
+  const auto stage = start();
+  while (log_.trouble().empty()) std::this_thread::yield();
+  log_.set_trouble("");
+  publish("y");
+  while (log_.committed("actions", actions_partition()) < 2) std::this_thread::yield();
+  ASSERT_EQ(log_.partitions("records/").size(), 1U);
+  EXPECT_EQ(log_.range(log_.partitions("records/")[0]).end, 1U);
 }
 
 TEST_F(ActionStageTest, AsksTheRole) {

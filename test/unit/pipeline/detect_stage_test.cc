@@ -187,19 +187,43 @@ TEST_F(DetectStageTest, ARefusingLogIsTriedAgainWithTheSameOutcome) {
   EXPECT_EQ(dump(log), dump(whole));
 }
 
+// Also a slice of a tick, which commits no offset.
 TEST_F(DetectStageTest, ARefusedStepThatIsThereIsNotRepeated) {
+  DetectStageOptions small = options();
+  small.read_bytes_max = 1;
+  small.tick_things_max = 1;
   log::MemoryLog whole;
   play(whole);
-  drain(*stage(whole, options()));
+  drain(*stage(whole, small));
+  bool more = true;
+  for (int at = 0; more; ++at) {
+    log::MemoryLog log;
+    play(log);
+    const auto stage = this->stage(log, small);
+    for (int i = 0; i < at && more; ++i) more = stage->step().value();
+    if (!more) break;
+    log.fail_next_sync("Input/output error");
+    if (stage->step()) break;  // nothing was left to write
+    EXPECT_FALSE(stage->step());
+    log.set_trouble("");
+    drain(*stage);
+    ASSERT_EQ(dump(log), dump(whole)) << "step " << at;
+    EXPECT_LT(at, 100);
+  }
+}
+
+TEST_F(DetectStageTest, ARefusedTickThatIsThereIsAppendedOnce) {
   log::MemoryLog log;
-  play(log);
   const auto stage = this->stage(log, options());
+  clock_.advance(Duration{kTick});
   log.fail_next_sync("Input/output error");
-  EXPECT_FALSE(stage->step());
-  EXPECT_FALSE(stage->step());  // in trouble there is no telling
+  EXPECT_FALSE(stage->append_due_ticks());
   log.set_trouble("");
-  drain(*stage);
-  EXPECT_EQ(dump(log), dump(whole));
+  clock_.advance(Duration{kTick});
+  EXPECT_TRUE(stage->append_due_ticks());
+  EXPECT_EQ(log.range({"events", 0}).end, 1U);
+  EXPECT_TRUE(stage->append_due_ticks());
+  EXPECT_EQ(log.range({"events", 0}).end, 2U);
 }
 
 TEST_F(DetectStageTest, ProfilesFollowTheControlPlane) {
