@@ -53,8 +53,16 @@ class PlanBuilder {
       metric.windows_begin = static_cast<uint32_t>(plan_->windows.size());
       for (PlanBehavior& behavior : draft.behaviors) {
         const int seconds = behavior.behavior->criteria->duration_seconds();
-        if (seconds > 0 && draft.builtin != nullptr && draft.builtin->accumulates) {
-          behavior.window = window_of(series, seconds, metric.windows_begin);
+        const bool statistical = behavior.behavior->criteria->statistic() != nullptr;
+        if (seconds > 0 && draft.builtin != nullptr &&
+            (draft.builtin->accumulates || (statistical && draft.builtin->id == Builtin::kMessageByteSize))) {
+          behavior.window =
+              window_of(series, seconds, statistical && !draft.builtin->cloud_side, metric.windows_begin);
+        }
+        if (statistical) {
+          behavior.values = static_cast<int32_t>(plan_->cells);
+          plan_->cells += 2;
+          plan_->statistical.push_back(static_cast<uint32_t>(plan_->behaviors.size()));
         }
         plan_->behaviors.push_back(std::move(behavior));
       }
@@ -113,14 +121,15 @@ class PlanBuilder {
     return static_cast<int>(all.size()) - 1;
   }
 
-  int32_t window_of(std::string_view series, int seconds, uint32_t from) {
+  int32_t window_of(std::string_view series, int seconds, bool spare, uint32_t from) {
     const int64_t length_ms = std::max<int64_t>(seconds * options_.duration_second_ms, 1);
     const int64_t tick_ms = options_.tick.count();
     const int64_t buckets = std::clamp<int64_t>(length_ms / tick_ms, 1, PlanWindow::kBucketsMax);
     PlanWindow window;
     window.width_ms = (length_ms + buckets - 1) / buckets;
-    window.buckets = static_cast<uint32_t>(buckets);
-    window.key = hash_of(series, static_cast<uint64_t>(window.width_ms * 16 + buckets));
+    window.spare = spare;
+    window.buckets = static_cast<uint32_t>(buckets) + (spare ? 1 : 0);
+    window.key = hash_of(series, static_cast<uint64_t>(window.width_ms * 32 + buckets * 2 + (spare ? 1 : 0)));
     for (uint32_t i = from; i < plan_->windows.size(); ++i) {
       if (plan_->windows[i].key == window.key) return static_cast<int32_t>(i);
     }

@@ -26,6 +26,8 @@ struct EngineOptions {
   size_t things_max = 2'000'000;  // per engine; more are not monitored, counted
   // disconnect-duration: thresholds are minutes, values seconds (the unit is not documented by AWS).
   uint64_t disconnect_threshold_seconds = 60;
+  // A statistical threshold is made of at least as many devices' values.
+  uint64_t population_min = 2;
 };
 
 // The profiles and custom metrics of the account, which change together. Shared between versions of Config
@@ -68,6 +70,8 @@ struct PlanBehavior {
   BehaviorPtr behavior;
   uint64_t key = 0;     // of (profile, behaviour, fingerprint): names its state across versions
   int32_t window = -1;  // index of Plan::windows; -1: judged by the value of the data point alone
+  // Statistical: place in the thing's cells of its latest value, then of the value it is judged by; else -1.
+  int32_t values = -1;
 };
 
 // One metric that somebody wants of a thing, with or without a dimension.
@@ -85,10 +89,14 @@ struct PlanMetric {
 // Sums of a counter over the latest `buckets` stretches of `width_ms` (aligned to the epoch). A sliding
 // window of any length is at most kBucketsMax cells; its edge moves in steps of one bucket.
 struct PlanWindow {
-  static constexpr int64_t kBucketsMax = 12;
+  static constexpr int64_t kBucketsMax = 12;  // that are summed
+  static constexpr uint32_t kRingMax = kBucketsMax + 1;
   uint64_t key = 0;  // of (series, width, buckets)
   int64_t width_ms = 0;
-  uint32_t buckets = 0;
+  uint32_t buckets = 0;  // in the ring
+  // Of a statistical behaviour of a device-side metric: a report that is ahead of its tick must not push out
+  // what the tick is to sum, so the ring has one bucket more than is summed.
+  bool spare = false;
   uint32_t offset =
       0;  // of its cells in the thing's cells: one for the newest bucket's number, then the sums
 };
@@ -98,6 +106,7 @@ struct Plan {
   std::vector<PlanMetric> device;  // device-side and custom metrics
   std::vector<PlanMetric> cloud;
   std::vector<PlanBehavior> behaviors;
+  std::vector<uint32_t> statistical;  // indexes of `behaviors`
   std::vector<PlanWindow> windows;
   std::vector<ExportDestination> destinations;
   std::vector<uint64_t> dimensions;  // those of `cloud`, each once

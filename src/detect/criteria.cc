@@ -14,6 +14,11 @@ bool is_list(ValueKind kind) {
   return kind != ValueKind::kCount && kind != ValueKind::kNumber;
 }
 
+bool present(const json::object& document, std::string_view name) {
+  const json::value* value = json::find(document, name);
+  return value != nullptr && !value->is_null();
+}
+
 // A JSON number as a double; nullopt for anything else.
 std::optional<double> number_in(const json::value& value) {
   if (value.is_int64()) return static_cast<double>(value.get_int64());
@@ -77,11 +82,7 @@ bool sorted_contains(const Set& set, const T& value) {
 
 Result<Criteria> Criteria::parse(const json::object& document, std::string_view metric,
                                  const MetricInfo* builtin, ValueKind kind) {
-  if (json::find(document, "statisticalThreshold") != nullptr) {
-    return fail(ErrorCode::kUnimplemented,
-                "statisticalThreshold (statistical criteria) is not implemented in this release");
-  }
-  if (json::find(document, "mlDetectionConfig") != nullptr) {
+  if (present(document, "mlDetectionConfig")) {
     return fail(ErrorCode::kUnimplemented,
                 "mlDetectionConfig (ML Detect) is not implemented in this release");
   }
@@ -105,11 +106,37 @@ Result<Criteria> Criteria::parse(const json::object& document, std::string_view 
   if (!to_clear) return fail(to_clear.error());
   out.to_alarm_ = *to_alarm;
   out.to_clear_ = *to_clear;
+  if (present(document, "statisticalThreshold")) {
+    if (present(document, "value")) return invalid("statisticalThreshold excludes value");
+    const bool allowed = builtin != nullptr ? builtin->statistical_allowed : kind == ValueKind::kNumber;
+    if (!allowed) {
+      return invalid("statisticalThreshold cannot be used with the metric " + std::string(metric));
+    }
+    const json::object* threshold = json::find_object(document, "statisticalThreshold");
+    if (threshold == nullptr) return invalid("statisticalThreshold must be an object");
+    if (auto ok = out.parse_statistic(*threshold); !ok) return fail(ok.error());
+    if (out.duration_seconds_ == 0) out.duration_seconds_ = kStatisticalDurationSeconds;
+    out.text_ = std::string(op_text) + " " + std::string(out.statistic_->name);
+    return out;
+  }
   const json::object* value = json::find_object(document, "value");
   if (value == nullptr) return invalid("value is required");
   if (auto ok = out.parse_value(*value, kind); !ok) return fail(ok.error());
   out.text_ = std::string(op_text) + " " + json::serialize(value->begin()->value());
   return out;
+}
+
+Status Criteria::parse_statistic(const json::object& threshold) {
+  const std::string_view name = json::string_or(threshold, "statistic");
+  const auto* const it = std::find_if(std::begin(kStatistics), std::end(kStatistics),
+                                      [&](const Statistic& statistic) { return statistic.name == name; });
+  if (it == std::end(kStatistics)) {
+    return invalid(
+        "statisticalThreshold.statistic must be one of p0, p0.1, p0.01, p1, p10, p50, p90, p99, "
+        "p99.9, p99.99 and p100");
+  }
+  statistic_ = it;
+  return {};
 }
 
 Status Criteria::parse_value(const json::object& document, ValueKind kind) {
@@ -199,6 +226,10 @@ bool Criteria::conforms(const ValueView& value) const {
       return kind_ == ValueKind::kNumber ? compare(op_, value.number, number_)
                                          : compare(op_, value.count, count_);
   }
+}
+
+bool Criteria::conforms_to(double value, double threshold) const {
+  return compare(op_, value, threshold);
 }
 
 bool Criteria::conforms_scaled(uint64_t count, uint64_t factor) const {

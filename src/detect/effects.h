@@ -8,6 +8,7 @@
 
 #include "core/time.h"
 #include "detect/config.h"
+#include "detect/population.h"
 #include "detect/value.h"
 
 namespace fleetward::detect {
@@ -60,6 +61,10 @@ struct Effects {
   std::vector<ExportPoint> exports;
   std::vector<uint32_t> changed;       // things whose state is to be written again, each once
   std::vector<std::string> forgotten;  // things whose state is to be erased
+  // A tick that is over: what all partitions tell is merged into thresholds (see Engine). By key; empty if
+  // no device has a value, and no tick if no profile has a statistical criterion.
+  std::vector<Population> populations;
+  Timestamp populations_tick;
   std::string retained_bytes, export_bytes;
   uint64_t round = 1;  // rises with clear(): tells the engine what is in `changed`
 

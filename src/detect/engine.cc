@@ -1,6 +1,7 @@
 #include "detect/engine.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstdio>
 
 #include <xxhash.h>
@@ -24,13 +25,18 @@ uint64_t saturating_add(uint64_t a, uint64_t b) {
   return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-std::string explain(const ValueView& value, const PlanBehavior& behavior, bool conforms, int run,
-                    int needed) {
+std::string explain(const ValueView& value, bool conforms, const PlanBehavior& behavior,
+                    const Threshold* threshold, int run, int needed) {
   const Criteria& criteria = *behavior.behavior->criteria;
   std::string out = json::serialize(to_json(Value::copy(value)));
   out += conforms ? " is " : " is not ";
   out += criteria.text();
-  if (behavior.window >= 0) out += " over " + std::to_string(criteria.duration_seconds()) + " s";
+  if (threshold != nullptr) {
+    out += " = " + json::serialize(threshold->value) + " of " + std::to_string(threshold->population) +
+           " devices";
+  }
+  if (behavior.window >= 0 || threshold != nullptr)
+    out += " over " + std::to_string(criteria.duration_seconds()) + " s";
   out += ", data point " + std::to_string(run) + " of " + std::to_string(needed) + " in a row";
   return out;
 }
@@ -56,6 +62,8 @@ void Effects::clear() {
   exports.clear();
   changed.clear();
   forgotten.clear();
+  populations.clear();
+  populations_tick = {};
   retained_bytes.clear();
   export_bytes.clear();
   ++round;
@@ -270,6 +278,12 @@ void Engine::Impl::judge(Thing& thing, const PlanMetric& metric, const ValueView
   for (uint32_t b = metric.behaviors_begin; b < metric.behaviors_end; ++b) {
     const PlanBehavior& behavior = thing.plan->behaviors[b];
     ValueView judged = value;
+    if (behavior.values >= 0) {  // statistical: judged when the percentile is known
+      thing.state.behaviors()[b].last_point_ms = step.time.ms;
+      thing.state.cells()[behavior.values] =
+          value.kind == ValueKind::kNumber ? std::bit_cast<uint64_t>(value.number) : value.count;
+      continue;
+    }
     if (behavior.window >= 0) {
       judged.count = window_sum(thing, thing.plan->windows[static_cast<size_t>(behavior.window)]);
     }
@@ -282,7 +296,8 @@ void Engine::Impl::judge_one(Thing& thing, uint32_t index, const ValueView& valu
   const PlanBehavior& behavior = thing.plan->behaviors[index];
   const Criteria& criteria = *behavior.behavior->criteria;
   BehaviorState& state = thing.state.behaviors()[index];
-  state.last_point_ms = step.time.ms;
+  // The values behind a percentile are older than the moment in which it is known.
+  if (step.threshold == nullptr) state.last_point_ms = step.time.ms;
   ++counters.judgements;
   if (!state.in_alarm) {
     if (conforms) {
@@ -294,7 +309,7 @@ void Engine::Impl::judge_one(Thing& thing, uint32_t index, const ValueView& valu
       const XXH128_hash_t hash = XXH3_128bits(identity.data(), identity.size());
       const Alarm alarm{behavior.key, step.time.ms, {hash.high64, hash.low64}};
       emit(ViolationEvent::Type::kInAlarm, thing, behavior, alarm, &value,
-           explain(value, behavior, false, state.violating_run, criteria.to_alarm()), step);
+           explain(value, false, behavior, step.threshold, state.violating_run, criteria.to_alarm()), step);
       thing.open_alarm(alarm);
       state.in_alarm = true;
       state.violating_run = state.clear_run = 0;
@@ -307,7 +322,7 @@ void Engine::Impl::judge_one(Thing& thing, uint32_t index, const ValueView& valu
         {violation_text(thing.alarm(behavior.key).violation), step.time, Value::copy(value)});
   } else if (++state.clear_run >= criteria.to_clear()) {
     emit(ViolationEvent::Type::kCleared, thing, behavior, thing.take_alarm(behavior.key), &value,
-         explain(value, behavior, true, state.clear_run, criteria.to_clear()), step);
+         explain(value, true, behavior, step.threshold, state.clear_run, criteria.to_clear()), step);
     state.in_alarm = false;
     state.violating_run = state.clear_run = 0;
   }

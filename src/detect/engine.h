@@ -21,6 +21,7 @@ struct EngineCounters {
   uint64_t observations = 0;
   uint64_t data_points = 0;     // values kept
   uint64_t judgements = 0;      // behaviours judged by a value
+  uint64_t contributions = 0;   // values given to percentiles
   uint64_t dropped_custom = 0;  // custom values unknown to the account or of another type
   uint64_t refused_things = 0;  // things beyond EngineOptions::things_max
 };
@@ -31,6 +32,12 @@ struct EngineCounters {
 //
 //   - A report's values are judged when it is applied; a value of a duplicate (thing, report_id) is not.
 //   - Observations add up; tick() turns what came since the last tick into one data point per metric.
+//   - A statistical criterion needs the values of all partitions. tick() gathers the value of each device
+//   that
+//     was active in the window and remembers it; the effects of the tick's end hold the partition's
+//     populations. Whoever drives the engines merges those of one tick (population.h) and gives each
+//     engine the thresholds, by which judge() judges the remembered values: one data point per tick and
+//     device. A tick whose thresholds never come judges nobody.
 //   - Per (profile, behaviour, thing): `consecutiveDatapointsToAlarm` violating data points in a row open a
 //     violation, `...ToClear` conforming ones close it; silence for longer than EngineOptions::silence, or a
 //     behaviour that no longer applies, invalidates it. A missing data point changes nothing.
@@ -57,6 +64,9 @@ class Engine {
   // it yet; true when there are none left. Call again with the same arguments until then. After a crash in
   // between, the things whose state was written are not ticked twice.
   bool tick(Timestamp time, uint64_t sequence, size_t things_max, Effects& effects);
+
+  // kThresholds, in slices like a tick; `sequence` as for apply().
+  bool judge(const Event& thresholds, uint64_t sequence, size_t things_max, Effects& effects);
 
   // State to keep beside the log, and back. restore_thing needs a configuration; kCorrupt leaves the thing
   // unknown.

@@ -20,6 +20,7 @@ struct Engine::Impl {
     Timestamp time;
     uint64_t sequence = 0;
     Effects& effects;
+    const Threshold* threshold = nullptr;  // by which is judged
   };
 
   explicit Impl(EngineOptions o) : options(o) {}
@@ -58,6 +59,15 @@ struct Engine::Impl {
   void connection_changed(Thing& thing, Step& step);
   bool invalidate_silent(Thing& thing, Step& step);
 
+  // Statistical criteria (engine_statistics.cc).
+  bool contribute(Thing& thing, Step& step);
+  void contribute_again(const Thing& thing);
+  std::optional<uint64_t> value_at_tick(const Thing& thing, uint32_t behavior, Step& step) const;
+  uint64_t window_sum_until(const Thing& thing, const PlanWindow& window, int64_t end_ms) const;
+  void add_to_population(const PlanBehavior& behavior, uint64_t value);
+  void finish_populations(Step& step);
+  bool judge_remembered(Thing& thing, const std::vector<Threshold>& thresholds, Step& step);
+
   static constexpr size_t kPlansMax = 4096;  // compiled plans that are remembered
 
   EngineOptions options;
@@ -68,6 +78,9 @@ struct Engine::Impl {
   EngineCounters counters;
   Timestamp tick_time;  // of the tick under way
   uint32_t tick_cursor = 0;
+  std::map<uint64_t, Population> populations;  // of the tick under way, by behaviour
+  uint64_t judge_sequence = UINT64_MAX;        // of the thresholds under way
+  uint32_t judge_cursor = 0;
 };
 
 }  // namespace fleetward::detect

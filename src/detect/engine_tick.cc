@@ -114,19 +114,25 @@ bool Engine::tick(Timestamp time, uint64_t sequence, size_t things_max, Effects&
   if (impl_->tick_time != time) {
     impl_->tick_time = time;
     impl_->tick_cursor = 0;
+    impl_->populations.clear();
   }
   for (; things_max > 0 && impl_->tick_cursor < impl_->table.slots(); ++impl_->tick_cursor) {
     if (!impl_->table.used(impl_->tick_cursor)) continue;
+    // Ticks of a partition come in order; a later one than this was made before the wall clock was set back.
+    if (const Impl::Thing& thing = impl_->table.at(impl_->tick_cursor); thing.last_tick_ms == time.ms) {
+      impl_->contribute_again(thing);
+      continue;
+    }
     --things_max;
     impl_->tick_thing(impl_->tick_cursor, step);
   }
-  return impl_->tick_cursor >= impl_->table.slots();
+  if (impl_->tick_cursor < impl_->table.slots()) return false;
+  impl_->finish_populations(step);
+  return true;
 }
 
 void Engine::Impl::tick_thing(uint32_t index, Step& step) {
   Thing& thing = table.at(index);
-  // Ticks of a partition come in order; a later one than this was made before the wall clock was set back.
-  if (thing.last_tick_ms == step.time.ms) return;
   resolve(index, step);
   const bool connected = thing.cloud && thing.cloud->connected;
   const bool idle = thing.last_event_ms < (step.time - options.forget).ms && !connected;
@@ -140,6 +146,7 @@ void Engine::Impl::tick_thing(uint32_t index, Step& step) {
   bool changed = invalidate_silent(thing, step) || (thing.cloud && thing.cloud->active);
   const uint64_t judged_before = counters.judgements, points_before = counters.data_points;
   if (thing.cloud) tick_cloud(thing, step);
+  changed = contribute(thing, step) || changed;
   changed = changed || counters.judgements != judged_before || counters.data_points != points_before;
   if (!changed) return;  // nothing to remember: another tick of the same time would change nothing either
   thing.last_tick_ms = step.time.ms;
@@ -202,6 +209,7 @@ void Engine::Impl::tick_counter(Thing& thing, const PlanMetric& metric, Step& st
   }
   for (uint32_t b = metric.behaviors_begin; b < metric.behaviors_end; ++b) {
     const PlanBehavior& behavior = thing.plan->behaviors[b];
+    if (behavior.values >= 0) continue;  // statistical: contribute()
     ValueView judged = count_view(count);
     bool has_point = point;
     if (behavior.window >= 0) {
@@ -218,11 +226,13 @@ void Engine::Impl::tick_counter(Thing& thing, const PlanMetric& metric, Step& st
 void Engine::Impl::tick_message_size(Thing& thing, const PlanMetric& metric, Step& step) {
   const internal::CloudCounters& seen = thing.cloud->of(metric.dimension);
   if (seen.messages_sent == 0) return;
+  add_to_windows(thing, metric, seen.message_bytes_total, step.time.ms - 1);
   keep(thing, metric, count_view(seen.message_bytes_max), step);
   export_value(thing, metric, count_view(seen.message_bytes_min), ExportClass::kSizeMin, 1, step);
   export_value(thing, metric, count_view(seen.message_bytes_max), ExportClass::kSizeMax, 1, step);
   export_value(thing, metric, count_view(seen.message_bytes_total), ExportClass::kSizeTotal, 1, step);
   for (uint32_t b = metric.behaviors_begin; b < metric.behaviors_end; ++b) {
+    if (thing.plan->behaviors[b].values >= 0) continue;  // statistical: contribute()
     const Criteria& criteria = *thing.plan->behaviors[b].behavior->criteria;
     const ValueView value =
         count_view(is_less(criteria.op()) ? seen.message_bytes_max : seen.message_bytes_min);

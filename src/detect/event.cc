@@ -95,9 +95,21 @@ void encode_tick_event(Timestamp time, std::string& out) {
   head(Event::Kind::kTick, time, out);
 }
 
+void encode_thresholds_event(Timestamp time, const std::vector<Threshold>& thresholds, std::string& out) {
+  head(Event::Kind::kThresholds, time, out);
+  bytes::put_varint(out, thresholds.size());
+  for (const Threshold& threshold : thresholds) {
+    bytes::put_u64(out, threshold.behavior_key);
+    bytes::put_double(out, threshold.value);
+    bytes::put_varint(out, threshold.population);
+  }
+}
+
 std::string_view peek_thing(std::string_view bytes) {
   bytes::Reader in{bytes};
-  in.take(2);
+  in.u8();
+  const auto kind = static_cast<Event::Kind>(in.u8());
+  if (kind != Event::Kind::kReport && kind != Event::Kind::kObservation) return {};
   in.varint();
   const std::string_view thing = in.string();
   return in.ok ? thing : std::string_view();
@@ -124,6 +136,14 @@ Status decode_event(std::string_view bytes, Event& out) {
       out.thing = in.string();
       read_observation(in, version, out.observation);
       out.observation.to = out.time;
+      break;
+    case Event::Kind::kThresholds:
+      out.thresholds.resize(in.count(17));
+      for (Threshold& threshold : out.thresholds) {
+        threshold.behavior_key = in.u64();
+        threshold.value = in.f64();
+        threshold.population = in.varint();
+      }
       break;
     default:
       in.ok = false;

@@ -39,18 +39,28 @@ struct Observation : MessageCounters {
   std::vector<DimensionCounters> dimensions;
 };
 
+// A percentile of all devices, for one behaviour.
+struct Threshold {
+  uint64_t behavior_key = 0;  // PlanBehavior::key
+  double value = 0;
+  uint64_t population = 0;
+};
+
 struct Event {
-  enum class Kind : uint8_t { kReport = 1, kObservation = 2, kTick = 3 } kind = Kind::kTick;
-  // Receipt of a report, end of an observation, boundary of a tick.
+  enum class Kind : uint8_t { kReport = 1, kObservation = 2, kTick = 3, kThresholds = 4 } kind = Kind::kTick;
+  // Receipt of a report, end of an observation, boundary of a tick; of thresholds, that of the tick whose
+  // values they judge.
   Timestamp time;
   std::string thing;  // empty for a tick
   Report report;      // kReport
   Observation observation;
+  std::vector<Threshold> thresholds;  // kThresholds, by key
 };
 
 void encode_report_event(std::string_view thing, Timestamp received, const Report& report, std::string& out);
 void encode_observation_event(std::string_view thing, const Observation& observation, std::string& out);
 void encode_tick_event(Timestamp time, std::string& out);
+void encode_thresholds_event(Timestamp time, const std::vector<Threshold>& thresholds, std::string& out);
 // The thing an encoded event is about; empty for a tick or for bytes that are none.
 std::string_view peek_thing(std::string_view bytes);
 // Fills `out`, keeping its memory. kCorrupt; then `out` is not to be used.

@@ -144,9 +144,7 @@ std::string metrics_reference_markdown() {
       "Generated from the table in `src/detect/metric.cc`. \"numeric\" stands for `less-than`, "
       "`less-than-equals`, `greater-than` and `greater-than-equals`.\n\n"
       "A behaviour states what is normal: a value that does not satisfy its criteria is a violation.\n"
-      "`durationSeconds` is 300, 600, 900, 1800 or 3600. Statistical thresholds, ML Detect and dimensions "
-      "are "
-      "refused by this release.\n";
+      "`durationSeconds` is 300, 600, 900, 1800 or 3600. ML Detect is refused by this release.\n";
   for (const bool cloud : {true, false}) {
     out += cloud ? "\n## Cloud-side metrics\n\nObserved by the service.\n"
                  : "\n## Device-side metrics\n\nRead from the device's report.\n";

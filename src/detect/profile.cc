@@ -145,8 +145,8 @@ Result<Behavior> Behavior::parse(const json::value& value, const AccountLookup& 
     if (!criteria->is_object()) return invalid("criteria must be an object");
     auto parsed = Criteria::parse(criteria->get_object(), out.metric, out.builtin, out.kind);
     if (!parsed) return fail(at("criteria", parsed.error()));
-    json::object kept =
-        known_members(criteria->get_object(), {"comparisonOperator", "value", "durationSeconds"});
+    json::object kept = known_members(
+        criteria->get_object(), {"comparisonOperator", "value", "statisticalThreshold", "durationSeconds"});
     kept["consecutiveDatapointsToAlarm"] = parsed->to_alarm();
     kept["consecutiveDatapointsToClear"] = parsed->to_clear();
     identity += '\0' + json::serialize(kept);

@@ -22,6 +22,19 @@ namespace fleetward::detect {
 inline constexpr size_t kBehaviorsMax = 100;       // per profile
 inline constexpr size_t kValueElementsMax = 1000;  // per profile: counts, addresses, ports, ... summed
 inline constexpr int kConsecutiveDatapointsMax = 10;
+// durationSeconds of a statistical threshold that names none: AWS documents no default, its examples have
+// 300.
+inline constexpr int kStatisticalDurationSeconds = 300;
+
+// criteria.statisticalThreshold.statistic
+struct Statistic {
+  std::string_view name;  // "p99.9"
+  double percent = 0;
+};
+inline constexpr Statistic kStatistics[] = {
+    {"p0", 0},   {"p0.1", 0.1}, {"p0.01", 0.01}, {"p1", 1},         {"p10", 10},   {"p50", 50},
+    {"p90", 90}, {"p99", 99},   {"p99.9", 99.9}, {"p99.99", 99.99}, {"p100", 100},
+};
 
 // What profiles may name of the account.
 struct AccountLookup {
@@ -30,11 +43,11 @@ struct AccountLookup {
   std::function<bool(std::string_view name)> dimension;  // whether there is one
 };
 
-// What is normal: a static threshold, compiled. Immutable, shared by pointer.
+// What is normal: a static or a statistical threshold, compiled. Immutable, shared by pointer.
 class Criteria {
  public:
   // kInvalidArgument with the member and the rule it breaks ("value.ports.2 must be ..."); kUnimplemented for
-  // statistical thresholds and ML Detect. `builtin` is nullptr for a custom metric.
+  // ML Detect. `builtin` is nullptr for a custom metric.
   static Result<Criteria> parse(const json::object& document, std::string_view metric,
                                 const MetricInfo* builtin, ValueKind kind);
 
@@ -43,19 +56,27 @@ class Criteria {
   // The same for a count in its own unit scaled by `factor` (disconnect-duration: seconds against minutes).
   bool conforms_scaled(uint64_t count, uint64_t factor) const;
 
+  // The criterion is statistical: a percentile of all devices' values takes the place of a value.
+  // nullptr: it is static.
+  const Statistic* statistic() const { return statistic_; }
+  // Whether a value is normal beside the percentile of all.
+  bool conforms_to(double value, double threshold) const;
+
   Operator op() const { return op_; }
   int duration_seconds() const { return duration_seconds_; }  // 0: none
   int to_alarm() const { return to_alarm_; }
   int to_clear() const { return to_clear_; }
   size_t value_elements() const { return value_elements_; }
-  // "less-than-equals 128", for explanations.
+  // "less-than-equals 128", "less-than p90", for explanations.
   const std::string& text() const { return text_; }
 
  private:
   Status parse_value(const json::object& document, ValueKind kind);
+  Status parse_statistic(const json::object& threshold);
   Status parse_list(const json::array& list, ValueKind kind);
 
   Operator op_ = Operator::kLessThan;
+  const Statistic* statistic_ = nullptr;
   ValueKind kind_ = ValueKind::kCount;
   int duration_seconds_ = 0;
   int to_alarm_ = 1, to_clear_ = 1;

@@ -11,6 +11,9 @@ namespace {
 
 constexpr uint8_t kStateVersion = 2;
 constexpr uint8_t kFirstVersion = 1;  // without dimensions
+// Beside a behaviour's run of violating data points, in its byte.
+constexpr uint8_t kRunMask = 0x3f, kHasValues = 0x40, kContributed = 0x80;
+static_assert(kConsecutiveDatapointsMax <= kRunMask);
 
 uint64_t hash_of(std::string_view name) {
   return XXH3_64bits(name.data(), name.size());
@@ -107,8 +110,13 @@ void encode_behaviors(const Thing& thing, std::string& out) {
     if (state.last_point_ms == 0) continue;
     bytes::put_u64(out, thing.plan->behaviors[i].key);
     put_ms(out, state.last_point_ms);
-    out.push_back(static_cast<char>(state.violating_run));
+    const int32_t values = thing.plan->behaviors[i].values;
+    out.push_back(static_cast<char>(state.violating_run | (state.contributed ? kContributed : 0) |
+                                    (values >= 0 ? kHasValues : 0)));
     out.push_back(static_cast<char>(state.clear_run));
+    if (values < 0) continue;
+    bytes::put_varint(out, thing.state.cells()[values]);
+    bytes::put_varint(out, thing.state.cells()[values + 1]);
   }
   bytes::put_varint(out, thing.alarms ? thing.alarms->size() : 0);
   if (!thing.alarms) return;
@@ -120,22 +128,35 @@ void encode_behaviors(const Thing& thing, std::string& out) {
   }
 }
 
-BehaviorState* find_behavior(Thing& thing, uint64_t key) {
-  for (size_t i = 0; i < thing.plan->behaviors.size(); ++i) {
-    if (thing.plan->behaviors[i].key == key) return &thing.state.behaviors()[i];
+// Its place in the plan, or that of none: the number of behaviours.
+size_t find_behavior(const Thing& thing, uint64_t key) {
+  const auto& all = thing.plan->behaviors;
+  size_t i = 0;
+  while (i < all.size() && all[i].key != key) ++i;
+  return i;
+}
+
+void decode_behavior(bytes::Reader& in, Thing& thing) {
+  const size_t known = find_behavior(thing, in.u64());
+  BehaviorState state;
+  uint64_t values[2] = {};
+  state.last_point_ms = ms_in(in);
+  const uint8_t run_and_flags = in.u8();
+  state.violating_run = run_and_flags & kRunMask;
+  state.contributed = (run_and_flags & kContributed) != 0;
+  state.clear_run = in.u8();
+  if ((run_and_flags & kHasValues) != 0) {
+    values[0] = in.varint();
+    values[1] = in.varint();
   }
-  return nullptr;
+  if (!in.ok || known == thing.plan->behaviors.size()) return;
+  thing.state.behaviors()[known] = state;
+  const int32_t at = thing.plan->behaviors[known].values;
+  if (at >= 0) std::copy_n(values, 2, thing.state.cells() + at);
 }
 
 void decode_behaviors(bytes::Reader& in, Thing& thing) {
-  for (size_t left = in.count(11); in.ok && left > 0; --left) {
-    BehaviorState* known = find_behavior(thing, in.u64());
-    BehaviorState state;
-    state.last_point_ms = ms_in(in);
-    state.violating_run = in.u8();
-    state.clear_run = in.u8();
-    if (in.ok && known != nullptr) *known = state;
-  }
+  for (size_t left = in.count(11); in.ok && left > 0; --left) decode_behavior(in, thing);
   for (size_t left = in.count(25); in.ok && left > 0; --left) {
     Alarm alarm;
     alarm.behavior_key = in.u64();
@@ -143,9 +164,10 @@ void decode_behaviors(bytes::Reader& in, Thing& thing) {
     alarm.violation[0] = in.u64();
     alarm.violation[1] = in.u64();
     if (!in.ok) return;
-    BehaviorState* known = find_behavior(thing, alarm.behavior_key);
-    if (known != nullptr) known->in_alarm = true;
-    thing.orphaned = thing.orphaned || known == nullptr;
+    const size_t known = find_behavior(thing, alarm.behavior_key);
+    const bool orphan = known == thing.plan->behaviors.size();
+    if (!orphan) thing.state.behaviors()[known].in_alarm = true;
+    thing.orphaned = thing.orphaned || orphan;
     thing.open_alarm(alarm);
   }
 }
@@ -166,9 +188,9 @@ void decode_windows(bytes::Reader& in, Thing& thing) {
   for (size_t left = in.count(10); in.ok && left > 0; --left) {
     const uint64_t key = in.u64();
     const uint64_t buckets = in.varint();
-    if (buckets > PlanWindow::kBucketsMax) in.ok = false;
+    if (buckets > PlanWindow::kRingMax) in.ok = false;
     if (!in.ok) return;
-    uint64_t values[PlanWindow::kBucketsMax + 1] = {};
+    uint64_t values[PlanWindow::kRingMax + 1] = {};
     for (uint64_t c = 0; c <= buckets; ++c) values[c] = in.varint();
     for (const PlanWindow& window : thing.plan->windows) {
       if (window.key != key || window.buckets != buckets) continue;

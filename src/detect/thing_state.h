@@ -25,10 +25,12 @@ inline void prefetch_lines(const void* memory, size_t bytes) {
 // Small, because every report reads it for every behaviour; what only an open violation has is in Alarm.
 // It and the cells of windows are raw words of one block, so nothing here owns memory.
 struct BehaviorState {
-  int64_t last_point_ms = 0;  // 0: none yet
+  int64_t last_point_ms = 0;  // of the metric; 0: none yet
   uint8_t violating_run = 0;  // while not in alarm
   uint8_t clear_run = 0;      // while in alarm
   bool in_alarm = false;
+  // Statistical: the thing's value of its latest tick is among those whose percentile it waits for.
+  bool contributed = false;
 };
 
 // An open violation.
@@ -157,6 +159,9 @@ void move_to_plan(Thing& thing, PlanPtr plan, Lost&& lost) {
       while (j < plan->behaviors.size() && plan->behaviors[j].key != old.key) ++j;
       if (j < plan->behaviors.size()) {
         behaviors[j] = thing.state.behaviors()[i];
+        if (old.values >= 0) {
+          std::copy_n(thing.state.cells() + old.values, 2, cells + plan->behaviors[j].values);
+        }
       } else if (thing.state.behaviors()[i].in_alarm) {
         lost(old, thing.take_alarm(old.key));
       }

@@ -88,6 +88,7 @@ DetectStage::DetectStage(DetectStageOptions options, log::Log& log, const state:
     : options_(options),
       log_(log),
       store_(store),
+      thresholds_(options.partitions, options.engine.population_min, log, logger, metrics),
       builder_(tables, registry, account),
       account_(account),
       clock_(clock),
@@ -107,6 +108,7 @@ DetectStage::~DetectStage() {
 
 Status DetectStage::load() {
   if (auto fresh = builder_.refresh(store_.snapshot())) config_ = std::move(fresh);
+  thresholds_.load();
   size_t things = 0;
   for (auto& partition : partitions_) {
     configure(*partition);
@@ -211,7 +213,9 @@ Result<bool> DetectStage::step() {
     }
   }
   if (!status) return fail(status.error());
-  return !ready.empty();
+  const auto made = thresholds_.step(clock_.now());
+  if (!made) return fail(made.error());
+  return !ready.empty() || *made;
 }
 
 Status DetectStage::write(log::Batch batch) {
@@ -229,6 +233,12 @@ Status DetectStage::prepare(PartitionState& p) {
   }
   auto batch = std::make_unique<log::Batch>();
   if (auto ok = p.writer.write(p.engine, p.effects, clock_.now(), *batch); !ok) return ok;
+  if (p.effects.populations_tick.ms != 0) {
+    detect::PopulationsRecord record{p.effects.populations_tick, p.index, std::move(p.effects.populations)};
+    std::string bytes;
+    detect::encode_populations(record, bytes);
+    batch->append({ThresholdMaker::kStream, 0}, std::move(bytes), clock_.now());
+  }
   count(p);
   p.effects.clear();
   p.applied = false;
@@ -256,6 +266,8 @@ Status DetectStage::apply_records(PartitionState& p) {
                                              {"reason", ok.error().message}});
     } else if (p.event.kind == detect::Event::Kind::kTick) {
       tick_unfinished = !p.engine.tick(p.event.time, record.offset, options_.tick_things_max, p.effects);
+    } else if (p.event.kind == detect::Event::Kind::kThresholds) {
+      tick_unfinished = !p.engine.judge(p.event, record.offset, options_.tick_things_max, p.effects);
     } else {
       p.engine.apply(p.event, record.offset, p.effects);
     }

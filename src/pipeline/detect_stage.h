@@ -15,6 +15,7 @@
 #include "pipeline/detect_tables.h"
 #include "pipeline/history_fold.h"
 #include "pipeline/stage_thread.h"
+#include "pipeline/threshold_maker.h"
 #include "state/store.h"
 
 namespace fleetward::pipeline {
@@ -25,7 +26,7 @@ struct DetectStageOptions {
   Duration values_kept{14LL * 24 * 3600 * 1000};
   Duration violations_kept{30LL * 24 * 3600 * 1000};
   size_t read_bytes_max = 1 << 20;  // records of one step
-  size_t tick_things_max = 10'000;  // things of one step of a tick
+  size_t tick_things_max = 10'000;  // things of one step of a tick or of its thresholds
   Duration retry_interval{500};     // between attempts while the log refuses
   // Whether checks of the tick's boundary and of retention happen on the stage's own thread. Tests that call
   // step() append ticks themselves.
@@ -80,6 +81,7 @@ class DetectStage {
   const DetectStageOptions options_;
   log::Log& log_;
   const state::Store& store_;
+  ThresholdMaker thresholds_;
   DetectConfigBuilder builder_;
   detect::ConfigPtr config_;
   AccountScope account_;

@@ -293,11 +293,11 @@ TEST_F(DetectApi, RefusalsNameWhatIsMissing) {
   const auto create = [&](const std::string& more) {
     return call("CreateSecurityProfile", R"({"securityProfileName":"p",)" + more + "}");
   };
-  EXPECT_NE(create(R"("behaviors":[{"name":"b","metric":"aws:num-disconnects","criteria":{
-                   "comparisonOperator":"less-than","statisticalThreshold":{"statistic":"p90"}}}])")
-                .find("400 InvalidRequestException: behaviors.1.criteria.statisticalThreshold (statistical "
-                      "criteria) is not"),
-            std::string::npos);
+  EXPECT_NE(
+      create(R"("behaviors":[{"name":"b","metric":"aws:num-disconnects","criteria":{
+                   "mlDetectionConfig":{"confidenceLevel":"LOW"}}}])")
+          .find("400 InvalidRequestException: behaviors.1.criteria.mlDetectionConfig (ML Detect) is not"),
+      std::string::npos);
   EXPECT_NE(create(R"("behaviors":[{"name":"b","metric":"unknown"}])").find("does not exist"),
             std::string::npos);
   EXPECT_EQ(
