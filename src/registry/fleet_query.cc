@@ -168,29 +168,24 @@ bool FleetQuery::asks_connectivity() const {
   });
 }
 
-std::optional<FleetQuery::Required> FleetQuery::required() const {
-  return required_of(static_cast<uint32_t>(nodes_.size() - 1));
+std::vector<FleetQuery::Required> FleetQuery::required() const {
+  std::vector<Required> out;
+  collect_required(static_cast<uint32_t>(nodes_.size() - 1), out);
+  return out;
 }
 
-std::optional<FleetQuery::Required> FleetQuery::required_of(uint32_t index) const {
+void FleetQuery::collect_required(uint32_t index, std::vector<Required>& out) const {
   const Node& node = nodes_[index];
-  if (node.kind == Node::Kind::kTerm) {
-    const Term& term = terms_[node.term];
-    if (term.field == Field::kAny || term.field >= Field::kConnected) return std::nullopt;
-    Required out{term.field, term.attribute, std::nullopt};
-    if (term.kind == Term::Kind::kEquals) out.value = term.text;
-    // Every thing has a name and an id.
-    const bool always = term.field == Field::kThingName || term.field == Field::kThingId;
-    if (always && !out.value) return std::nullopt;
-    return out;
+  if (node.kind == Node::Kind::kAnd) {
+    for (const uint32_t child : node.children) collect_required(child, out);
   }
-  if (node.kind != Node::Kind::kAnd) return std::nullopt;
-  std::optional<Required> best;
-  for (const uint32_t child : node.children) {
-    auto one = required_of(child);
-    if (one && (!best || (!best->value && one->value))) best = std::move(one);
-  }
-  return best;
+  if (node.kind != Node::Kind::kTerm) return;
+  const Term& term = terms_[node.term];
+  if (term.field == Field::kAny || term.field >= Field::kConnected) return;
+  const bool value = term.kind == Term::Kind::kEquals;
+  // Every thing has a name and an id.
+  if (!value && (term.field == Field::kThingName || term.field == Field::kThingId)) return;
+  out.push_back({term.field, term.attribute, value ? std::optional(term.text) : std::nullopt});
 }
 
 }  // namespace fleetward::registry

@@ -93,19 +93,20 @@ class FleetQuery {
   bool matches(const ThingDocument& document) const;
   bool asks_connectivity() const;
 
-  // Something every match has: that field, and if `value` is there, that value (in lower case). nullopt if
-  // the query does not tell. For finding the few of many queries that may match a thing.
+  // What every match has: a field, and if `value` is there, that value of it (in lower case). For finding the
+  // few of many queries that may match a thing. Empty if the query does not tell.
   struct Required {
     query::Field field = query::Field::kAny;
     std::string attribute;
     std::optional<std::string> value;
+    auto operator<=>(const Required&) const = default;
   };
-  std::optional<Required> required() const;
+  std::vector<Required> required() const;
 
  private:
   friend class FleetQueryParser;
   bool holds(uint32_t node, const ThingDocument& document) const;
-  std::optional<Required> required_of(uint32_t node) const;
+  void collect_required(uint32_t node, std::vector<Required>& out) const;
 
   std::vector<query::Term> terms_;
   std::vector<query::Node> nodes_;

@@ -11,10 +11,18 @@ QuerySet::QuerySet(std::vector<Entry> entries) : entries_(std::move(entries)) {
   std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
     return std::tie(a.created.ms, a.group) < std::tie(b.created.ms, b.group);
   });
+  // Of what a query requires, the rarest counts: a value before a mere field, and what few others ask for.
+  std::map<FleetQuery::Required, size_t> asked;
+  for (const Entry& entry : entries_) {
+    for (const auto& one : entry.query->required()) ++asked[one];
+  }
   for (uint32_t i = 0; i < entries_.size(); ++i) {
     asks_connectivity_ = asks_connectivity_ || entries_[i].query->asks_connectivity();
-    const auto required = entries_[i].query->required();
-    if (!required) {
+    const auto all = entries_[i].query->required();
+    const auto required = std::min_element(all.begin(), all.end(), [&](const auto& a, const auto& b) {
+      return std::pair(!a.value, asked[a]) < std::pair(!b.value, asked[b]);
+    });
+    if (required == all.end()) {
       always_.push_back(i);
       continue;
     }

@@ -47,26 +47,29 @@ class Fleet {
   }
   // Whoever matches has what the query says every match has.
   void expect_required(const FleetQuery& query, const std::string& text) const {
-    const auto required = query.required();
-    if (!required) return;
+    for (const auto& required : query.required()) expect_one(query, text, required);
+  }
+
+ private:
+  void expect_one(const FleetQuery& query, const std::string& text,
+                  const FleetQuery::Required& required) const {
     for (const auto& [name, member] : members_) {
       if (!query.matches({member.thing, member.groups, &member.connectivity})) continue;
-      std::string asked = required->field == query::Field::kThingName         ? "thingName"
-                          : required->field == query::Field::kThingId         ? "thingId"
-                          : required->field == query::Field::kThingTypeName   ? "thingTypeName"
-                          : required->field == query::Field::kThingGroupNames ? "thingGroupNames"
-                                                                              : "attributes.";
-      for (const char c : required->attribute) asked += std::string("\\") + c;
+      std::string asked = required.field == query::Field::kThingName         ? "thingName"
+                          : required.field == query::Field::kThingId         ? "thingId"
+                          : required.field == query::Field::kThingTypeName   ? "thingTypeName"
+                          : required.field == query::Field::kThingGroupNames ? "thingGroupNames"
+                                                                             : "attributes.";
+      for (const char c : required.attribute) asked += std::string("\\") + c;
       asked += ":";
-      if (!required->value) asked += "*";
-      for (const char c : required->value.value_or("")) asked += std::string("\\") + c;
+      if (!required.value) asked += "*";
+      for (const char c : required.value.value_or("")) asked += std::string("\\") + c;
       const auto alone = FleetQuery::parse(asked);
       ASSERT_TRUE(alone) << asked;
       EXPECT_TRUE((*alone)->matches({member.thing, member.groups, &member.connectivity})) << text << asked;
     }
   }
 
- private:
   struct Member {
     Thing thing;
     std::vector<std::string> groups;
@@ -128,21 +131,24 @@ TEST(FleetQuery, LengthIsInCharacters) {
   EXPECT_FALSE(FleetQuery::parse("  \t"));
 }
 
-TEST(FleetQuery, RequiredPrefersValues) {
+TEST(FleetQuery, RequiredIsWhatIsAndedAtTheTop) {
   const auto required = [](const char* text) {
-    const auto found = (*FleetQuery::parse(text))->required();
-    if (!found) return std::string("-");
-    return std::to_string(static_cast<int>(found->field)) + found->attribute + "=" +
-           found->value.value_or("?");
+    std::string out;
+    for (const auto& one : (*FleetQuery::parse(text))->required()) {
+      out +=
+          std::to_string(static_cast<int>(one.field)) + one.attribute + "=" + one.value.value_or("?") + " ";
+    }
+    return out;
   };
-  EXPECT_EQ(required("attributes.temp>75"), "5temp=?");
-  EXPECT_EQ(required("attributes.temp>75 thingTypeName:Pump"), "3=pump");
-  EXPECT_EQ(required("attributes.temp>75 AND (thingTypeName:a OR thingTypeName:b)"), "5temp=?");
-  EXPECT_EQ(required("thingTypeName:a OR thingTypeName:b"), "-");
-  EXPECT_EQ(required("NOT thingTypeName:a"), "-");
-  EXPECT_EQ(required("thingName:a*"), "-");
-  EXPECT_EQ(required("connectivity.connected:true"), "-");
-  EXPECT_EQ(required("pump"), "-");
+  EXPECT_EQ(required("attributes.temp>75"), "5temp=? ");
+  EXPECT_EQ(required("attributes.temp>75 thingTypeName:Pump"), "5temp=? 3=pump ");
+  EXPECT_EQ(required("attributes.temp>75 AND (thingTypeName:a OR thingTypeName:b)"), "5temp=? ");
+  EXPECT_EQ(required("a (thingTypeName:a (thingName:b))"), "3=a 1=b ");
+  EXPECT_EQ(required("thingTypeName:a OR thingTypeName:b"), "");
+  EXPECT_EQ(required("NOT thingTypeName:a"), "");
+  EXPECT_EQ(required("thingName:a*"), "");
+  EXPECT_EQ(required("connectivity.connected:true"), "");
+  EXPECT_EQ(required("pump"), "");
 }
 
 }  // namespace
