@@ -48,8 +48,12 @@ class Engine {
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
 
-  // Takes effect for each thing at its next event or tick.
+  // Takes effect for each thing at its next event or tick, or when settle() comes to it.
   void configure(ConfigPtr config);
+
+  // Invalidates the alarms whose behaviour reaches its thing no more, without waiting for an event or a tick.
+  // Looks at about `things_max` things from `from` on; where to go on, 0 at the end.
+  uint32_t settle(uint32_t from, Timestamp time, uint64_t sequence, size_t things_max, Effects& effects);
 
   // A report or an observation. `sequence` is the event's place in the partition (its offset); it makes
   // violation ids unique. Adds to `effects`.

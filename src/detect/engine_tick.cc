@@ -131,6 +131,16 @@ bool Engine::tick(Timestamp time, uint64_t sequence, size_t things_max, Effects&
   return true;
 }
 
+uint32_t Engine::settle(uint32_t from, Timestamp time, uint64_t sequence, size_t things_max,
+                        Effects& effects) {
+  Impl::Step step{time, sequence, effects};
+  for (; from < impl_->table.slots(); ++from) {
+    if (things_max-- == 0) return from;
+    if (impl_->table.used(from) && impl_->table.at(from).any_alarm()) impl_->resolve(from, step);
+  }
+  return 0;
+}
+
 void Engine::Impl::tick_thing(uint32_t index, Step& step) {
   Thing& thing = table.at(index);
   resolve(index, step);

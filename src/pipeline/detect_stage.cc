@@ -12,6 +12,8 @@ namespace fleetward::pipeline {
 namespace {
 
 constexpr const char* kConsumer = "detect";
+constexpr Duration kIdleMax{500};         // between looks at the clock and at the control state
+constexpr Duration kSettleInterval{400};  // with kIdleMax: alarms follow a change within a second
 constexpr Duration kExpiryInterval{3'600'000};
 constexpr size_t kScanMax = 1000;  // keys of one read
 
@@ -69,6 +71,9 @@ struct DetectStage::PartitionState {
   detect::Effects effects;
   detect::Event event;  // reused
   DetectWriter writer;
+  bool unsettled = false;    // the configuration changed since settling began
+  uint32_t settle_next = 0;  // where settling goes on; 0: not under way
+  Timestamp settling_since;
   log::Offset next = 0;
   // Of the step under way, kept until the log has taken it: the engine is ahead of the log until then.
   bool applied = false;  // `effects` are those of the records up to `applied_next`
@@ -145,8 +150,8 @@ void DetectStage::stop() {
 bool DetectStage::wait_for_work(bool failed) {
   if (failed) return thread_.pause(options_.retry_interval);
   const Duration left = Timestamp{last_tick_.ms + options_.engine.tick.count()} - clock_.now();
-  // The wall clock may be set; so the boundary is looked at again each second.
-  return thread_.wait(std::clamp(left, Duration{1}, Duration{1000}));
+  // The wall clock may be set, and whom profiles reach may change without a record.
+  return thread_.wait(std::clamp(left, Duration{1}, kIdleMax));
 }
 
 void DetectStage::run() {
@@ -173,6 +178,7 @@ void DetectStage::configure(PartitionState& p) {
   if (p.config == config_ || !config_) return;
   p.engine.configure(config_);
   p.config = config_;
+  p.unsettled = true;
 }
 
 // All partitions share one sync: their batches are handed over together.
@@ -229,7 +235,11 @@ Status DetectStage::prepare(PartitionState& p) {
   if (p.batch) return {};
   if (!p.applied) {
     configure(p);
-    if (auto ok = apply_records(p); !ok || !p.applied) return ok;
+    settle(p);
+    const bool settled = !p.effects.changed.empty();
+    if (auto ok = apply_records(p); !ok) return ok;
+    p.applied = p.applied || settled;
+    if (!p.applied) return {};
   }
   auto batch = std::make_unique<log::Batch>();
   if (auto ok = p.writer.write(p.engine, p.effects, clock_.now(), *batch); !ok) return ok;
@@ -247,6 +257,20 @@ Status DetectStage::prepare(PartitionState& p) {
   batch->make_repeatable();
   p.batch = std::move(batch);
   return {};
+}
+
+// Whom the profiles reach may change many times a second: each time costs a look at every thing.
+void DetectStage::settle(PartitionState& p) {
+  const Timestamp now = clock_.now();
+  if (p.settle_next == 0) {
+    const Duration passed = now - p.settling_since;
+    if (!p.unsettled || (passed < kSettleInterval && passed >= Duration{0})) return;
+    p.unsettled = false;
+    p.settling_since = now;
+  }
+  do {
+    p.settle_next = p.engine.settle(p.settle_next, now, p.next, options_.tick_things_max, p.effects);
+  } while (p.settle_next != 0 && p.effects.changed.empty());
 }
 
 Status DetectStage::apply_records(PartitionState& p) {

@@ -74,6 +74,7 @@ class DetectStage {
   bool wait_for_work(bool failed);  // false: stop
   void configure(PartitionState& partition);
   Status prepare(PartitionState& partition);
+  void settle(PartitionState& partition);
   Status apply_records(PartitionState& partition);
   void count(PartitionState& partition);
   Status write(log::Batch batch);

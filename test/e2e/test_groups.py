@@ -285,6 +285,18 @@ def test_profiles_follow_dynamic_groups(iot, server, name):
     watch.ends(name)
 
 
+def test_alarms_end_within_a_second_whatever_the_tick(new_server):
+    server = new_server(config='[detect]\ntick = "300s"\n')
+    iot = server.boto("iot")
+    iot.create_thing_group(thingGroupName="watched")
+    thing = Thing(server, "pump", group="watched")
+    watch = Watch(server, iot, "profile", "thinggroup/watched")
+    client = thing.client()
+    watch.alarms(client, "pump")
+    iot.remove_thing_from_thing_group(thingName="pump", thingGroupName="watched")
+    watch.ends("pump")
+
+
 def test_profiles_of_all_follow_registration(new_server):
     server = new_server(options=["--mqtt-listen", "127.0.0.1:0", "--mqtt-policy", "open"])
     iot = server.boto("iot")

@@ -254,6 +254,39 @@ TEST_F(DetectStageTest, ProfilesFollowTheControlPlane) {
   EXPECT_EQ(invalidated, 1U);
 }
 
+TEST_F(DetectStageTest, AlarmsEndWhenTheirThingLeavesWithoutAnEventOfIt) {
+  log::MemoryLog log;
+  auto with = options();
+  with.tick_things_max = 1;  // every slice finds at most one
+  const auto stage = this->stage(log, with);
+  for (const char* thing : {"pump-2", "pump-3", "pump-4"}) {
+    put_thing(thing, "fleet");
+    report(log, thing, 0, rssi(-110));
+  }
+  drain(*stage);
+  const auto invalidated = [&] {
+    size_t count = 0;
+    for (uint32_t p = 0; p < kPartitions; ++p) {
+      for (const auto& entry : scan_all(log, keys::events_day(p, 0), keys::events_day(p, 99999))) {
+        if (entry.value.find("alarm-invalidated") != std::string::npos) ++count;
+      }
+    }
+    return count;
+  };
+  EXPECT_EQ(invalidated(), 0U);
+  change([&](state::Transaction& t) {
+    for (const char* thing : {"pump-2", "pump-4"})
+      t.erase(registry_.thing_groups, state::key(thing, "fleet"));
+  });
+  clock_.advance(Duration{1000});
+  drain(*stage);
+  EXPECT_EQ(invalidated(), 2U);
+  const std::string before = dump(log);
+  clock_.advance(Duration{1000});
+  drain(*stage);
+  EXPECT_EQ(dump(log), before) << "nothing is said twice";
+}
+
 TEST_F(DetectStageTest, OldValuesAndViolationsExpire) {
   log::MemoryLog log;
   DetectStageOptions with = options();
