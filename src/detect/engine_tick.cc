@@ -211,7 +211,10 @@ void Engine::Impl::tick_counter(Thing& thing, const PlanMetric& metric, Step& st
   const uint64_t count = counter_of(cloud, metric);
   const bool point = cloud.active || cloud.connected;
   if (metric.windows_begin != metric.windows_end) {
-    add_to_windows(thing, metric, count, step.time.ms - 1);  // the period ends at the tick, exclusively
+    // The period ends at the tick, exclusively. After ticks that nobody was there for, what was counted
+    // before them still belongs to when it was seen.
+    add_to_windows(thing, metric, count, std::min(step.time.ms - 1, cloud.last_active_ms));
+    add_to_windows(thing, metric, 0, step.time.ms - 1);
   }
   if (point) {
     keep(thing, metric, count_view(count), step);
@@ -236,7 +239,8 @@ void Engine::Impl::tick_counter(Thing& thing, const PlanMetric& metric, Step& st
 void Engine::Impl::tick_message_size(Thing& thing, const PlanMetric& metric, Step& step) {
   const internal::CloudCounters& seen = thing.cloud->of(metric.dimension);
   if (seen.messages_sent == 0) return;
-  add_to_windows(thing, metric, seen.message_bytes_total, step.time.ms - 1);
+  add_to_windows(thing, metric, seen.message_bytes_total,
+                 std::min(step.time.ms - 1, thing.cloud->last_active_ms));
   keep(thing, metric, count_view(seen.message_bytes_max), step);
   export_value(thing, metric, count_view(seen.message_bytes_min), ExportClass::kSizeMin, 1, step);
   export_value(thing, metric, count_view(seen.message_bytes_max), ExportClass::kSizeMax, 1, step);

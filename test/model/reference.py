@@ -254,7 +254,9 @@ class Reference:
             if metric in COUNTER_FIELD:
                 count = sum(s.get(COUNTER_FIELD[metric], 0) for s in seen)
                 counts = thing.cloud_points.setdefault(series, [])
-                counts.append((now, count))
+                # After ticks that were missed: when it was seen, not when it is looked at.
+                seen_at = (thing.observations[-1][0] // self.tick_ms + 1) * self.tick_ms if period else now
+                counts.append((min(now, seen_at), count))
                 point = active or thing.connected
                 if point:
                     effects.append(("kept", kept, name, now, count))
