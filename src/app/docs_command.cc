@@ -7,6 +7,7 @@
 #include "api/s3/service.h"
 #include "app/commands.h"
 #include "app/server.h"
+#include "broker/observation_table.h"
 #include "detect/metric.h"
 #include "http/dispatcher.h"
 
@@ -54,7 +55,8 @@ Result<std::string> operations_page() {
 
 Result<std::string> page(const std::string& name) {
   if (name == "configuration") return configuration_reference();
-  if (name == "metrics") return detect::metrics_reference_markdown();
+  if (name == "metrics")
+    return detect::metrics_reference_markdown() + broker::observation_reference_markdown();
   return operations_page();
 }
 

@@ -33,6 +33,7 @@
 #include "lake/sink.h"
 #include "log/log.h"
 #include "pipeline/action_stage.h"
+#include "pipeline/counted_topics.h"
 #include "pipeline/detect_queries.h"
 #include "pipeline/detect_stage.h"
 #include "pipeline/detect_tables.h"
@@ -92,6 +93,7 @@ struct Server::Parts {
   std::unique_ptr<pipeline::Ingest> ingest;
   std::unique_ptr<broker::ObservationSink> observations;
   std::unique_ptr<pipeline::MembershipStage> membership;
+  std::unique_ptr<pipeline::TopicsInUse> counted_topics;
   std::unique_ptr<broker::Broker> broker;
   std::unique_ptr<delivery::Worker> delivery;
   std::unique_ptr<alerts::Signer> signer;

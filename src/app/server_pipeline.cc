@@ -33,13 +33,15 @@ Status start_broker(Server::Parts& p) {
   p.membership = std::make_unique<pipeline::MembershipStage>(pipeline::MembershipOptions{}, p.store,
                                                              p.registry_tables, p.logger, p.metrics);
   p.membership->start();
+  p.counted_topics = std::make_unique<pipeline::TopicsInUse>(p.detect_tables);
   broker::Options options = p.config.broker;
   // Several times a tick, so that each tick holds about as many observations of a device as any other.
   options.observation_interval = std::max<Duration>(p.config.detect.tick / 4, Duration{1000});
   p.broker = std::make_unique<broker::Broker>(
       options,
       broker::Broker::Dependencies{*p.log, p.store, *p.device_authorizer, *p.ingest, *p.observations, p.clock,
-                                   p.steady, p.random, p.logger, p.metrics, p.membership.get()});
+                                   p.steady, p.random, p.logger, p.metrics, p.membership.get(),
+                                   [&p](const state::SnapshotPtr& s) { return p.counted_topics->of(s); }});
   return p.broker->start();
 }
 

@@ -19,8 +19,10 @@ namespace fleetward::registry {
 class DeviceAuthorizer;
 }
 namespace fleetward::state {
+class Snapshot;
 class Store;
-}
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+}  // namespace fleetward::state
 
 namespace fleetward::broker {
 
@@ -82,6 +84,9 @@ class Broker {
     Logger& logger;
     Metrics& metrics;                  // must not be scraped after the broker is gone
     PresenceSink* presence = nullptr;  // may be null
+    // What is counted apart under this state (null: nothing): the same pointer as long as that is the same.
+    // Called on the shards' threads. May be empty.
+    std::function<CountedTopicsPtr(const state::SnapshotPtr&)> counted_topics = {};
   };
 
   // `options` must pass check().

@@ -117,6 +117,7 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
   ConnectRequest request;
   ClientSession* session = nullptr;
   Observed* observed = nullptr;
+  LastCounters published_counters, delivered_counters;
   AccessCache access;
   registry::DeviceConnection device;
   uint64_t policy_version = 0;  // of the snapshot that `access` was made from

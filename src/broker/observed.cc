@@ -4,12 +4,31 @@
 
 namespace fleetward::broker {
 
+namespace {
+
+void add_address(std::vector<std::string>& known, std::string_view address) {
+  if (known.size() >= Observation::kSourceAddressesMax) return;
+  if (std::find(known.begin(), known.end(), address) == known.end()) known.emplace_back(address);
+}
+
+}  // namespace
+
 void Observed::address(std::string_view address) {
   changed = true;
-  if (source_addresses.size() >= Observation::kSourceAddressesMax) return;
-  if (std::find(source_addresses.begin(), source_addresses.end(), address) == source_addresses.end()) {
-    source_addresses.emplace_back(address);
+  add_address(source_addresses, address);
+}
+
+Observed::Apart& Observed::apart_at(size_t counter) {
+  for (Apart& counters : apart) {
+    if (counters.counter == counter) return counters;
   }
+  apart.emplace_back().counter = counter;
+  return apart.back();
+}
+
+void Observed::note_address(Apart& counters, const CountedApart& of) {
+  counters.connection = of.connection;
+  add_address(counters.source_addresses, of.address);
 }
 
 Observed& Observations::of(std::string_view client_id, bool connected, Timestamp now) {
@@ -25,29 +44,27 @@ Observed& Observations::of(std::string_view client_id, bool connected, Timestamp
   return observed;
 }
 
-namespace {
-
-Observation delta_of(const Observed& seen, Timestamp now) {
+Observation Observations::delta_of(const Observed& seen, Timestamp now) const {
   Observation delta;
+  static_cast<MessageCounters&>(delta) = seen;
   delta.thing = seen.thing;
   delta.registered = seen.registered;
   delta.from = seen.from;
   delta.to = now;
-  delta.messages_sent = seen.messages_sent;
-  delta.messages_received = seen.messages_received;
-  delta.message_bytes_total = seen.bytes_total;
-  delta.message_bytes_min = seen.bytes_min;
-  delta.message_bytes_max = seen.bytes_max;
-  delta.authorization_failures = seen.authorization_failures;
   delta.connection_attempts = seen.connection_attempts;
   delta.disconnects = seen.disconnects;
   delta.connected = seen.connected;
   delta.disconnected_since = seen.disconnected_since;
   delta.source_addresses = seen.source_addresses;
+  for (const Observed::Apart& apart : seen.apart) {
+    DimensionCounters& out = delta.dimensions.emplace_back();
+    static_cast<MessageCounters&>(out) = apart;
+    out.dimension = counted_->dimensions[apart.counter / 2].name;
+    out.in = apart.counter == counter_of(apart.counter / 2, true);
+    out.source_addresses = apart.source_addresses;
+  }
   return delta;
 }
-
-}  // namespace
 
 std::vector<Observation> Observations::collect(Timestamp now, bool only_absent) {
   std::vector<Observation> out;

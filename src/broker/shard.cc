@@ -56,6 +56,7 @@ Shard::Shard(ShardContext& context, uint32_t index)
       connection_timers_(kTick, 512, steady_),
       session_timers_(Duration{1000}, 512, steady_),
       snapshot_(context.dependencies.store.snapshot()) {
+  take_counted_topics();
   next_tick_ = steady_;
   next_observation_ = steady_ + options_.observation_interval;
 }
@@ -258,6 +259,23 @@ void Shard::handle(SnapshotMail& mail) {
   if (mail.snapshot->version() <= snapshot_->version()) return;
   if (!context_.dependencies.authorizer.same_certificates(*mail.snapshot, *snapshot_)) sweep_due_ = true;
   snapshot_ = std::move(mail.snapshot);
+  take_counted_topics();
+}
+
+void Shard::observe(Timestamp now, bool only_absent) {
+  auto deltas = observations_.collect(now, only_absent);
+  if (!deltas.empty()) context_.dependencies.observations.on_observations(std::move(deltas));
+}
+
+// What was counted belongs to the topics it was counted for.
+void Shard::take_counted_topics() {
+  if (!context_.dependencies.counted_topics) return;
+  CountedTopicsPtr counted = context_.dependencies.counted_topics(snapshot_);
+  if (counted == counted_) return;
+  observe(now_, false);
+  counted_ = std::move(counted);
+  observations_.set_counted(counted_);
+  ++counted_version_;
 }
 
 void Shard::handle(CallMail& mail) {
@@ -435,9 +453,7 @@ void Shard::tick() {
   if (!all && steady_ < next_absent_) return;
   next_absent_ = steady_ + kAbsentInterval;
   if (all) next_observation_ = steady_ + options_.observation_interval;
-  if (auto deltas = observations_.collect(now_, !all); !deltas.empty()) {
-    context_.dependencies.observations.on_observations(std::move(deltas));
-  }
+  observe(now_, !all);
 }
 
 void Shard::say_goodbye() {
@@ -458,11 +474,7 @@ void Shard::say_goodbye() {
   });
   const bool quiet = sent && rounds_.empty() && gate_.idle() && absorbed_.empty() && internal_.empty() &&
                      !mailbox_.maybe_has_mail() && work_.empty() && !inbox_.maybe_has_mail();
-  if (quiet && !drained_.load()) {
-    if (auto deltas = observations_.collect(now_, false); !deltas.empty()) {
-      context_.dependencies.observations.on_observations(std::move(deltas));
-    }
-  }
+  if (quiet && !drained_.load()) observe(now_, false);
   drained_.store(quiet);
 }
 

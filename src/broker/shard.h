@@ -168,6 +168,8 @@ class Shard {
   void end_pending();
   void tick();
   void resume_paused();
+  void observe(Timestamp now, bool only_absent);
+  void take_counted_topics();
   // The round waits for the gathering batch of this shard.
   void wait_for_commit();
   void say_goodbye();
@@ -183,7 +185,9 @@ class Shard {
   void send_backlog(ClientSession& session);
   void check_connection(uint64_t id, Timestamp deadline, Timestamp& next);
   bool allowed(Connection& connection, registry::DeviceAction action, std::string_view name);
-  void authorization_failed(Connection& connection, Refusal refusal, std::string_view what);
+  // `topic`: of the publish or subscription that was denied; none for a CONNECT.
+  void authorization_failed(Connection& connection, Refusal refusal, std::string_view what,
+                            std::optional<std::string_view> topic = std::nullopt);
   void sweep_certificates();
 
   // shard_session.cc
@@ -211,6 +215,8 @@ class Shard {
   bool run_hook(const Publisher& publisher, const mqtt::Publish& publish, const Message& properties);
   void route(Fanout& fanout);
   void retain(Fanout& fanout);
+  CountedApart counted_apart(Connection& connection, LastCounters& last, std::string_view topic);
+  void delivered(Connection& connection, std::string_view topic);
   const MessagePtr& message_of(Fanout& fanout) const;
   void deliver_local(Fanout& fanout);
   void deliver(ClientSession& session, const Receiver& receiver, Fanout& fanout);
@@ -254,6 +260,8 @@ class Shard {
   TextMap<std::unique_ptr<ClientSession>> sessions_;
   Router router_;
   Observations observations_;
+  CountedTopicsPtr counted_;      // null: nothing is counted apart
+  uint64_t counted_version_ = 1;  // rises when `counted_` changes
   CommitGate gate_;
   Rounds rounds_;
   bool round_waits_here_ = false;  // the open round waits for the gathering batch ...

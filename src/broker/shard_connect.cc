@@ -381,7 +381,7 @@ void Shard::send_backlog(ClientSession& session) {
       outgoing_publish_.retain = outgoing.retain;
       sent = connection.protocol().resend(connection.out(), outgoing_publish_, outgoing.packet_id, it->first);
       stats_.messages_out[1].add();
-      connection.observed->received();
+      delivered(connection, outgoing.message->topic);
     }
     if (sent == mqtt::Session::Sent::kSent) {
       ++it;
@@ -419,9 +419,18 @@ bool Shard::allowed(Connection& connection, registry::DeviceAction action, std::
   return connection.access.allows(action, name);
 }
 
-void Shard::authorization_failed(Connection& connection, Refusal refusal, std::string_view what) {
+void Shard::authorization_failed(Connection& connection, Refusal refusal, std::string_view what,
+                                 std::optional<std::string_view> topic) {
   stats_.authorization_failures.add();
-  if (connection.observed != nullptr) connection.observed->authorization_failed();
+  if (connection.observed != nullptr) {
+    CountedApart apart;
+    if (topic) {
+      apart = counted_apart(connection, connection.published_counters, *topic);
+    } else if (counted_ != nullptr) {
+      apart = {counters_without_topic(*counted_), connection.id(), connection.peer_ip()};
+    }
+    connection.observed->authorization_failed(apart);
+  }
   refuse(connection, refusal, what);
 }
 

@@ -40,7 +40,7 @@ void Shard::refuse_publish(Connection& connection, const mqtt::Publish& publish,
                            const PublishFault& fault) {
   const std::string what = fault.text + " on '" + std::string(publish.topic) + "'";
   if (fault.reason == ReasonCode::kNotAuthorized) {
-    authorization_failed(connection, fault.refusal, what);
+    authorization_failed(connection, fault.refusal, what, publish.topic);
   } else {
     refuse(connection, fault.refusal, what);
   }
@@ -56,7 +56,8 @@ void Shard::refuse_publish(Connection& connection, const mqtt::Publish& publish,
 void Shard::on_publish(Connection& connection, const mqtt::Publish& publish, mqtt::AckTicket ticket) {
   if (connection.ending || connection.observed == nullptr) return;
   stats_.messages_in[publish.qos].add();
-  connection.observed->sent(publish.payload.size());
+  connection.observed->sent(publish.payload.size(),
+                            counted_apart(connection, connection.published_counters, publish.topic));
   if (const auto fault = check_publish(connection, publish)) {
     refuse_publish(connection, publish, ticket, *fault);
     return;
@@ -91,6 +92,22 @@ void Shard::on_publish(Connection& connection, const mqtt::Publish& publish, mqt
   } else {
     acknowledgements.push_back({connection.id(), ticket});
   }
+}
+
+CountedApart Shard::counted_apart(Connection& connection, LastCounters& last, std::string_view topic) {
+  if (counted_ == nullptr) return {};
+  if (last.version != counted_version_ || last.topic != topic) {
+    const mqtt::MatchOptions matching =
+        options_.aws_wildcards ? mqtt::MatchOptions::aws() : mqtt::MatchOptions();
+    last.mask = counters_for(*counted_, topic, connection.request.client_id, matching);
+    last.topic.assign(topic);
+    last.version = counted_version_;
+  }
+  return {last.mask, connection.id(), connection.peer_ip()};
+}
+
+void Shard::delivered(Connection& connection, std::string_view topic) {
+  connection.observed->received(counted_apart(connection, connection.delivered_counters, topic));
 }
 
 // True if subscribers are to get it.
@@ -291,7 +308,7 @@ void Shard::deliver(ClientSession& session, const Receiver& receiver, Fanout& fa
     return;
   }
   stats_.messages_out[0].add();
-  connection->observed->received();
+  delivered(*connection, fanout.publish.topic);
   mark_dirty(*connection);
 }
 
@@ -314,7 +331,7 @@ void Shard::deliver_qos1(ClientSession& session, bool retain_flag, Fanout& fanou
       return;
     }
     stats_.messages_out[1].add();
-    connection->observed->received();
+    delivered(*connection, fanout.publish.topic);
     mark_dirty(*connection);
     return;
   }
@@ -384,7 +401,7 @@ Shard::Pumped Shard::pump_one(ClientSession& session, Connection& connection) {
       return Pumped::kStop;
   }
   stats_.messages_out[1].add();
-  connection.observed->received();
+  delivered(connection, front.message->topic);
   if (session.persistent) {
     session.inflight.emplace(front.sequence, std::move(front));
   } else {

@@ -59,7 +59,7 @@ ReasonCode Shard::subscribe_one(Connection& connection, const mqtt::RequestedSub
   }
   if (!allowed(connection, registry::DeviceAction::kSubscribe, filter)) {
     authorization_failed(connection, Refusal::kSubscribeNotAuthorized,
-                         "iot:Subscribe on '" + std::string(wanted.filter) + "'");
+                         "iot:Subscribe on '" + std::string(wanted.filter) + "'", filter);
     return ReasonCode::kNotAuthorized;
   }
   const auto qos = std::min<uint8_t>(wanted.qos, 1);  // QoS 2 is granted as 1 [MQTT-3.8.4-7]

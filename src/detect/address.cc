@@ -85,7 +85,7 @@ Result<CidrSet> CidrSet::parse(const std::vector<std::string>& cidrs) {
     if (!IpAddress::parse(std::string_view(cidr).substr(0, slash), range.first)) {
       return fail(ErrorCode::kInvalidArgument, "'" + cidr + "' is not a CIDR");
     }
-    const bool v4 = cidr.find(':') == std::string::npos;
+    bool v4 = cidr.find(':') == std::string::npos;
     unsigned prefix = v4 ? 32 : 128;
     if (slash != std::string::npos) {
       const char* const end = cidr.data() + cidr.size();
@@ -96,6 +96,8 @@ Result<CidrSet> CidrSet::parse(const std::vector<std::string>& cidrs) {
       }
     }
     if (v4) prefix += 96;
+    // IPv4 in IPv6 form ("::ffff:192.0.2.0/120") is IPv4; "::/0" is IPv6 alone.
+    if (!v4 && prefix >= 96 && range.first.is_v4()) v4 = true;
     range.last = range.first;
     for (unsigned bit = prefix; bit < 128; ++bit) {
       const auto mask = static_cast<uint8_t>(0x80U >> (bit % 8));

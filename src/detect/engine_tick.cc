@@ -77,9 +77,12 @@ void Engine::Impl::apply_observation(const Event& event, Step& step) {
   const bool changed = seen.connected != cloud.connected || seen.disconnects > 0;
   cloud.connected = seen.connected;
   cloud.tracked = cloud.tracked || seen.connected || seen.disconnects > 0;
-  cloud.disconnected_since_ms = 0;
-  if (!seen.connected) {
-    cloud.disconnected_since_ms = seen.disconnected_since.ms != 0 ? seen.disconnected_since.ms : step.time.ms;
+  if (seen.connected) {
+    cloud.disconnected_since_ms = 0;
+  } else if (seen.disconnected_since.ms != 0) {
+    cloud.disconnected_since_ms = seen.disconnected_since.ms;
+  } else if (cloud.disconnected_since_ms == 0) {
+    cloud.disconnected_since_ms = step.time.ms;  // else: a refused attempt of a device that is away
   }
   if (changed && cloud.tracked) connection_changed(*thing, step);
 }
@@ -211,10 +214,7 @@ void Engine::Impl::tick_counter(Thing& thing, const PlanMetric& metric, Step& st
   const uint64_t count = counter_of(cloud, metric);
   const bool point = cloud.active || cloud.connected;
   if (metric.windows_begin != metric.windows_end) {
-    // The period ends at the tick, exclusively. After ticks that nobody was there for, what was counted
-    // before them still belongs to when it was seen.
-    add_to_windows(thing, metric, count, std::min(step.time.ms - 1, cloud.last_active_ms));
-    add_to_windows(thing, metric, 0, step.time.ms - 1);
+    add_to_windows(thing, metric, count, step.time.ms - 1);  // the period ends at the tick, exclusively
   }
   if (point) {
     keep(thing, metric, count_view(count), step);
@@ -239,8 +239,7 @@ void Engine::Impl::tick_counter(Thing& thing, const PlanMetric& metric, Step& st
 void Engine::Impl::tick_message_size(Thing& thing, const PlanMetric& metric, Step& step) {
   const internal::CloudCounters& seen = thing.cloud->of(metric.dimension);
   if (seen.messages_sent == 0) return;
-  add_to_windows(thing, metric, seen.message_bytes_total,
-                 std::min(step.time.ms - 1, thing.cloud->last_active_ms));
+  add_to_windows(thing, metric, seen.message_bytes_total, step.time.ms - 1);
   keep(thing, metric, count_view(seen.message_bytes_max), step);
   export_value(thing, metric, count_view(seen.message_bytes_min), ExportClass::kSizeMin, 1, step);
   export_value(thing, metric, count_view(seen.message_bytes_max), ExportClass::kSizeMax, 1, step);

@@ -148,13 +148,14 @@ std::string metrics_reference_markdown() {
   for (const bool cloud : {true, false}) {
     out += cloud ? "\n## Cloud-side metrics\n\nObserved by the service.\n"
                  : "\n## Device-side metrics\n\nRead from the device's report.\n";
-    out += "\n| Metric | Value | Unit | Operators | durationSeconds | Measured |\n";
-    out += "| --- | --- | --- | --- | --- | --- |\n";
+    out += "\n| Metric | Value | Unit | Operators | durationSeconds | Dimension | Measured |\n";
+    out += "| --- | --- | --- | --- | --- | --- | --- |\n";
     for (const MetricInfo& info : kTable) {
       if (info.cloud_side != cloud) continue;
       out += "| `" + std::string(info.name) + "` | `" + std::string(to_string(info.kind)) + "` | " +
              std::string(info.unit) + " | " + operator_list(info.operators) + " | " +
-             (info.duration_allowed ? "yes" : "no") + " | " + std::string(info.source) + " |\n";
+             (info.duration_allowed ? "yes" : "no") + " | " + (info.dimension_allowed ? "yes" : "no") +
+             " | " + std::string(info.source) + " |\n";
     }
   }
   out +=

@@ -29,6 +29,7 @@ struct ExportStage::Counters {
   explicit Counters(Metrics& metrics)
       : published(messages(metrics, "published")),
         refused(messages(metrics, "refused")),
+        no_rule(messages(metrics, "no_rule")),
         unavailable(messages(metrics, "unavailable")),
         datapoints(metrics.counter("fleetward_export_datapoints_total", "Exported datapoints, published.")),
         oversize(metrics.counter("fleetward_export_oversize_total",
@@ -36,18 +37,20 @@ struct ExportStage::Counters {
         corrupt(metrics.counter("fleetward_export_corrupt_records_total",
                                 "Records of the exports stream that do not parse.")) {}
   static prometheus::Counter& messages(Metrics& metrics, const char* result) {
-    return metrics.counter("fleetward_export_messages_total",
-                           "Export messages: published; dropped because the role or topic refused them, or "
-                           "because the broker was away.",
-                           {{"result", result}});
+    return metrics.counter(
+        "fleetward_export_messages_total",
+        "Export messages: published; dropped because the role or topic refused them, because "
+        "there is no such rule, enabled, or because the broker was away.",
+        {{"result", result}});
   }
-  prometheus::Counter &published, &refused, &unavailable, &datapoints, &oversize, &corrupt;
+  prometheus::Counter &published, &refused, &no_rule, &unavailable, &datapoints, &oversize, &corrupt;
 };
 
 struct ExportStage::Outgoing {
   exporting::Payload payload;
   enum class State { kWaiting, kPublished, kDropped } state = State::kWaiting;
   uint32_t attempts = 0;
+  bool no_rule = false;  // why the latest attempt was refused
 };
 
 // What of one partition's stream is in the batch.
@@ -170,6 +173,7 @@ bool ExportStage::publish_batch() {
 
 Status ExportStage::publish_payload(Outgoing& outgoing) {
   const exporting::Payload& payload = outgoing.payload;
+  outgoing.no_rule = false;
   identity::MapContext context;
   context.set("aws:SourceAccount", services_.account.account.str());
   context.set("aws:SourceArn", services_.account.arn("iot", "securityprofile/" + payload.profile));
@@ -177,7 +181,12 @@ Status ExportStage::publish_payload(Outgoing& outgoing) {
       services_.authorizer.authorize_role(payload.role_arn, "iot.amazonaws.com", "iot:Publish",
                                           services_.account.arn("iot", "topic/" + payload.topic), context);
   if (!allowed) return allowed;
-  if (!rules::parse_basic_ingest(payload.topic)) {
+  const auto basic = rules::parse_basic_ingest(payload.topic);
+  outgoing.no_rule = basic && !runner_.has_rule(basic->rule);
+  if (outgoing.no_rule) {
+    return fail(ErrorCode::kNotFound, "there is no rule " + std::string(basic->rule) + ", or it is disabled");
+  }
+  if (!basic) {
     if (auto ok = hand_to_subscribers(payload); !ok) return ok;
   }
   outgoing.state = Outgoing::State::kPublished;
@@ -220,7 +229,7 @@ void ExportStage::refuse(Outgoing& outgoing, const Error& why) {
   outgoing.state = Outgoing::State::kDropped;
   const bool refused = why.code != ErrorCode::kUnavailable;
   if (refused && refused_.size() < kRefusedMax) refused_.emplace(payload.role_arn, payload.topic);
-  (refused ? counters_->refused : counters_->unavailable).Increment();
+  (outgoing.no_rule ? counters_->no_rule : refused ? counters_->refused : counters_->unavailable).Increment();
   services_.logger.error("export.dropped", {{"topic", payload.topic},
                                             {"role", payload.role_arn},
                                             {"profile", payload.profile},

@@ -67,6 +67,11 @@ size_t RuleRunner::run(rules::Event event, const Chain& chain, log::Batch& batch
   return finish(chain, replies_before, effects);
 }
 
+bool RuleRunner::has_rule(std::string_view name) {
+  refresh();
+  return index_->find_enabled(name) != nullptr;
+}
+
 size_t RuleRunner::run_basic_ingest(std::string_view name, rules::Event event, const Chain& chain,
                                     log::Batch& batch, std::vector<broker::MessagePtr>& replies) {
   refresh();

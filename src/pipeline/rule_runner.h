@@ -54,6 +54,8 @@ class RuleRunner {
   // in here; `chain` is the message's. Answers Verdict::deferred.
   size_t run(rules::Event event, const Chain& chain, log::Batch& batch,
              std::vector<broker::MessagePtr>& replies);
+  // Whether there is such a rule, enabled.
+  bool has_rule(std::string_view rule);
   // Basic Ingest: that rule only, whatever its FROM. An unknown or disabled rule loses the message, counted.
   size_t run_basic_ingest(std::string_view rule, rules::Event event, const Chain& chain, log::Batch& batch,
                           std::vector<broker::MessagePtr>& replies);

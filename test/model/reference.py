@@ -216,7 +216,7 @@ class Reference:
         changed = seen["connected"] != thing.connected or seen.get("disconnects", 0) > 0
         thing.connected = seen["connected"]
         thing.tracked |= seen["connected"] or seen.get("disconnects", 0) > 0
-        thing.disconnected_since = 0 if seen["connected"] else seen.get("disconnected_since") or now
+        thing.disconnected_since = 0 if seen["connected"] else seen.get("disconnected_since") or thing.disconnected_since or now
         if changed and thing.tracked and ("aws:disconnect-duration", None) in cloud:
             effects += self.disconnect_duration(name, thing, now)
         return effects
@@ -254,9 +254,7 @@ class Reference:
             if metric in COUNTER_FIELD:
                 count = sum(s.get(COUNTER_FIELD[metric], 0) for s in seen)
                 counts = thing.cloud_points.setdefault(series, [])
-                # After ticks that were missed: when it was seen, not when it is looked at.
-                seen_at = (thing.observations[-1][0] // self.tick_ms + 1) * self.tick_ms if period else now
-                counts.append((min(now, seen_at), count))
+                counts.append((now, count))
                 point = active or thing.connected
                 if point:
                     effects.append(("kept", kept, name, now, count))

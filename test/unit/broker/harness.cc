@@ -302,6 +302,25 @@ std::vector<std::string> TestHook::seen(std::string_view topic_prefix) {
   return out;
 }
 
+namespace {
+
+// Sums in the order of names.
+void add(const DimensionCounters& delta, std::vector<DimensionCounters>& totals) {
+  const auto order = [](const DimensionCounters& c) { return c.dimension + (c.in ? "+" : "-"); };
+  auto it = totals.begin();
+  while (it != totals.end() && order(*it) < order(delta)) ++it;
+  if (it == totals.end() || order(*it) != order(delta)) {
+    totals.insert(it, delta);
+    return;
+  }
+  it->messages_sent += delta.messages_sent;
+  it->messages_received += delta.messages_received;
+  it->message_bytes_total += delta.message_bytes_total;
+  it->authorization_failures += delta.authorization_failures;
+}
+
+}  // namespace
+
 void TestSink::on_observations(std::vector<Observation> batch) {
   const std::lock_guard lock(mutex_);
   for (const Observation& delta : batch) {
@@ -314,7 +333,11 @@ void TestSink::on_observations(std::vector<Observation> batch) {
     total.authorization_failures += delta.authorization_failures;
     total.connection_attempts += delta.connection_attempts;
     total.disconnects += delta.disconnects;
+    if (delta.connected || delta.disconnected_since.ms != 0) {
+      total.disconnected_since = delta.disconnected_since;
+    }
     if (!delta.source_addresses.empty()) total.source_addresses = delta.source_addresses;
+    for (const DimensionCounters& counters : delta.dimensions) add(counters, total.dimensions);
   }
 }
 
@@ -357,8 +380,12 @@ Harness::~Harness() {
 
 void Harness::start() {
   metrics = std::make_unique<Metrics>();
-  broker = std::make_unique<Broker>(options, Broker::Dependencies{log, store, authorizer, hook, sink, clock,
-                                                                  steady, random, logger, *metrics});
+  broker = std::make_unique<Broker>(
+      options, Broker::Dependencies{log, store, authorizer, hook, sink, clock, steady, random, logger,
+                                    *metrics, nullptr, [this](const state::SnapshotPtr&) {
+                                      const std::lock_guard lock(counted_mutex_);
+                                      return counted_;
+                                    }});
   const Status started = broker->start();
   EXPECT_TRUE(started) << started.error().message;
 }
@@ -369,6 +396,10 @@ void Harness::restart() {
   start();
 }
 
+void Harness::set_counted_topics(CountedTopicsPtr topics) {
+  const std::lock_guard lock(counted_mutex_);
+  counted_ = std::move(topics);
+}
 std::string Harness::listen_plain(const std::string& policy) {
   Listener listener;
   listener.kind = Listener::Kind::kMqtt;

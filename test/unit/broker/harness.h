@@ -169,11 +169,17 @@ struct Harness {
   log::MemoryLog log;
   TestHook hook;
   TestSink sink;
+  // What the broker is told to count apart; takes effect with the next change of the control store.
+  void set_counted_topics(CountedTopicsPtr topics);
   Options options;
   std::string directory;
   std::optional<registry::Pki> pki;
   std::unique_ptr<Metrics> metrics;
   std::unique_ptr<Broker> broker;
+
+ private:
+  std::mutex counted_mutex_;
+  CountedTopicsPtr counted_;
 };
 
 }  // namespace fleetward::broker

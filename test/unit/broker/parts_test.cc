@@ -113,12 +113,12 @@ TEST(Observations, deltas_start_again_and_absent_clients_leave_early) {
   a.connected = true;
   ++a.connection_attempts;
   a.address("192.0.2.1");
-  a.sent(10);
-  a.sent(300);
-  a.received();
+  a.sent(10, {});
+  a.sent(300, {});
+  a.received({});
   Observed& stranger = observations.of("stranger", false, {1500});
   ++stranger.connection_attempts;
-  stranger.authorization_failed();
+  stranger.authorization_failed({});
 
   auto early = observations.collect({2000}, true);
   ASSERT_EQ(early.size(), 1U);
@@ -147,7 +147,7 @@ TEST(Observations, deltas_start_again_and_absent_clients_leave_early) {
 
 TEST(Observations, strangers_cannot_grow_the_table_nor_push_out_a_connected_client) {
   Observations observations(10);
-  for (int i = 0; i < 50; ++i) observations.of("s" + std::to_string(i), false, {1}).authorization_failed();
+  for (int i = 0; i < 50; ++i) observations.of("s" + std::to_string(i), false, {1}).authorization_failed({});
   observations.of("real", true, {1}).connected = true;
   EXPECT_EQ(observations.collect({2}, false).size(), 11U);
 }

@@ -238,16 +238,6 @@ TEST_F(StatisticsTest, CloudSideMetrics) {
   EXPECT_EQ(tick(3 * kTickMs), "p=3/2");  // c is gone, b is connected and sends nothing
 }
 
-TEST_F(StatisticsTest, MissedTicksLeaveCountsWhereTheyWereSeen) {
-  behavior("aws:num-messages-sent", std::string(kAtMostP90) + R"(,"durationSeconds":600)");
-  observe("a", 1000, 5, 10);
-  observe("b", 1000, 7, 10);
-  // Nobody was there for eleven ticks: an hour later the window holds nothing of it.
-  EXPECT_EQ(tick(12 * kTickMs), "p=0/2");
-  observe("b", 12 * kTickMs + 1, 2, 10);
-  EXPECT_EQ(tick(13 * kTickMs), "p=2/2");
-}
-
 TEST_F(StatisticsTest, MessageSizeIsTheTotalOfTheWindow) {
   behavior("aws:message-byte-size", std::string(kAtMostP90) + R"(,"durationSeconds":600)");
   observe("a", 1000, 2, 100);

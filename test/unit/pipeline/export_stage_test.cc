@@ -154,6 +154,23 @@ TEST_F(ExportStageTest, ARefusingRoleIsTriedThenDroppedWithAReason) {
   EXPECT_EQ(subscribers_.messages.size(), 1U);
 }
 
+TEST_F(ExportStageTest, ARuleThatIsNotThereIsTriedThenDroppedWithAReason) {
+  log::MemoryLog log;
+  const auto stage = this->stage(log);
+  point(log, "$aws/rules/nobody/x", "a", -1);
+  drain(*stage);
+  clock_.advance(Duration{70'000});
+  for (int i = 0; i < 2; ++i) {
+    drain(*stage);
+    EXPECT_EQ(log.committed("export", {"exports", 0}), 0U);
+    clock_.advance(Duration{1000});
+  }
+  drain(*stage);
+  EXPECT_EQ(log.committed("export", {"exports", 0}), 1U);
+  EXPECT_EQ(messages("no_rule"), 1.0);
+  EXPECT_EQ(messages("published"), 0.0);
+}
+
 TEST_F(ExportStageTest, ABrokerThatIsAwayIsTriedAgain) {
   log::MemoryLog log;
   const auto stage = this->stage(log);
