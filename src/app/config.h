@@ -51,6 +51,12 @@ struct Config {
     Duration export_interval{300'000};
     uint32_t partitions = 8;
     Duration report_delay_min{0};
+    uint32_t report_rate_max = 0;
+    uint32_t custom_metrics_max = 100;
+    uint32_t dimensions_max = 10;
+    uint32_t profiles_per_target_max = 5;
+    uint32_t behaviors_max = 100;
+    uint32_t value_elements_max = 1000;
     Duration value_retention{std::chrono::hours(14 * 24)};
     Duration violation_retention{std::chrono::hours(30 * 24)};
   } detect;

@@ -250,6 +250,18 @@ void add_detect_delivery_lake(std::vector<ConfigKey>& out) {
       "report_delay_min", MEMBER(detect.report_delay_min), seconds(0), hours(1),
       "Reports of one thing closer together are rejected as `Throttled`. `0ms`: no such rule (AWS's quota "
       "is 5 minutes).");
+  detect.number(
+      "report_rate_max", MEMBER(detect.report_rate_max), 0, 100'000'000,
+      "Reports of all things in one second; more are rejected as `Throttled`. `0`: no such rule (AWS's "
+      "quota is 3500).");
+  detect.number("custom_metrics_max", MEMBER(detect.custom_metrics_max), 1, 10'000, "Custom metrics.");
+  detect.number("dimensions_max", MEMBER(detect.dimensions_max), 1, 10'000, "Dimensions.");
+  detect.number("profiles_per_target_max", MEMBER(detect.profiles_per_target_max), 1, 1000,
+                "Security profiles attached to one target.");
+  detect.number("behaviors_max", MEMBER(detect.behaviors_max), 1, 1000, "Behaviors of a security profile.");
+  detect.number(
+      "value_elements_max", MEMBER(detect.value_elements_max), 1, 100'000,
+      "Elements of the values of a security profile's behaviors: counts, addresses, ports, summed.");
   detect.duration("value_retention", MEMBER(detect.value_retention), minutes(1), hours(24 * 400),
                   "How long metric values are kept.");
   detect.duration("violation_retention", MEMBER(detect.violation_retention), minutes(1), hours(24 * 400),

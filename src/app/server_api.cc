@@ -65,8 +65,16 @@ void add_iot_services(Server::Parts& p) {
                                    p.random,         p.iot_options};
   std::vector<http::Operation> others = api::iot::topic_rule_operations(
       {p.store, p.rule_tables, p.registry_tables.tags, *p.authorizer, p.scope, p.clock});
+  pipeline::DetectLimits limits;
+  limits.custom_metrics_max = p.config.detect.custom_metrics_max;
+  limits.dimensions_max = p.config.detect.dimensions_max;
+  limits.profiles_per_target_max = p.config.detect.profiles_per_target_max;
+  limits.behaviors_max = p.config.detect.behaviors_max;
+  limits.value_elements_max = p.config.detect.value_elements_max;
+  limits.values_kept = p.config.detect.value_retention;
+  limits.violations_kept = p.config.detect.violation_retention;
   for (http::Operation& operation :
-       api::iot::detect_operations({iot, p.detect_tables, *p.authorizer, *p.detect_queries})) {
+       api::iot::detect_operations({iot, p.detect_tables, *p.authorizer, *p.detect_queries, limits})) {
     others.push_back(std::move(operation));
   }
   p.dispatcher->add_service(api::iot::service(iot, std::move(others)));

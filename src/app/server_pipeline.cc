@@ -26,6 +26,7 @@ Status start_broker(Server::Parts& p) {
   pipeline::ReportIntakeOptions intake;
   intake.partitions = p.config.detect.partitions;
   intake.minimum_delay = p.config.detect.report_delay_min;
+  intake.rate_max = p.config.detect.report_rate_max;
   p.report_intake = pipeline::make_report_intake(intake, p.metrics);
   p.ingest = std::make_unique<pipeline::Ingest>(*p.rule_services, *p.report_intake);
   p.observations =

@@ -149,9 +149,6 @@ Status Criteria::parse_value(const json::object& document, ValueKind kind) {
   if (is_list(kind)) {
     if (!value->is_array()) return invalid("value." + key + " must be a list");
     value_elements_ = value->get_array().size();
-    if (value_elements_ > kValueElementsMax) {
-      return invalid("value." + key + " has more than " + std::to_string(kValueElementsMax) + " elements");
-    }
     return parse_list(value->get_array(), kind);
   }
   const auto number = number_in(*value);

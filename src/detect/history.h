@@ -74,8 +74,8 @@ class HistoryChunk {
   static Result<HistoryChunk> open(std::string_view stored);
 
   using Visit = std::function<bool(Timestamp time, Value value)>;
-  // The points of a series from `from` on in order of time (those of one time in the order in which they were
-  // added) until `visit` answers false. kCorrupt if they do not parse.
+  // The points of a series from `from` on in order of time (those of one time and kind in the order in which
+  // they were added) until `visit` answers false. kCorrupt if they do not parse.
   Status visit(std::string_view series, Timestamp from, const Visit& visit) const;
   std::vector<std::string_view> series() const;
   size_t bytes() const { return body_.size(); }

@@ -80,10 +80,6 @@ Result<MetricDimension> dimension_of(const json::object& document, std::string_v
   return out;
 }
 
-json::object dimension_json(const MetricDimension& dimension) {
-  return {{"dimensionName", dimension.name}, {"operator", to_string(dimension.op)}};
-}
-
 // Copies the members of `document` that are named, in that order.
 json::object known_members(const json::object& document, std::initializer_list<std::string_view> names) {
   json::object out;
@@ -137,8 +133,7 @@ Result<Behavior> Behavior::parse(const json::value& value, const AccountLookup& 
   if (!exported) return fail(exported.error());
   out.suppress_alerts = *suppress;
   out.export_metric = *exported;
-  out.document = known_members(document, {"name", "metric"});
-  if (!out.dimension.empty()) out.document["metricDimension"] = dimension_json(out.dimension);
+  out.document = known_members(document, {"name", "metric", "metricDimension"});
   std::string identity = series_name(out.metric, out.dimension);
   const json::value* criteria = json::find(document, "criteria");
   if (criteria != nullptr && !criteria->is_null()) {
@@ -150,7 +145,10 @@ Result<Behavior> Behavior::parse(const json::value& value, const AccountLookup& 
     kept["consecutiveDatapointsToAlarm"] = parsed->to_alarm();
     kept["consecutiveDatapointsToClear"] = parsed->to_clear();
     identity += '\0' + json::serialize(kept);
-    out.document["criteria"] = std::move(kept);
+    out.document["criteria"] =
+        known_members(criteria->get_object(),
+                      {"comparisonOperator", "value", "durationSeconds", "consecutiveDatapointsToAlarm",
+                       "consecutiveDatapointsToClear", "statisticalThreshold"});
     out.criteria = std::move(*parsed);
   }
   for (const auto& [name, flag] : known_members(document, {"suppressAlerts", "exportMetric"})) {
@@ -160,9 +158,21 @@ Result<Behavior> Behavior::parse(const json::value& value, const AccountLookup& 
   return out;
 }
 
+json::object Behavior::full_document() const {
+  json::object out = document;
+  if (json::value* shown = out.if_contains("metricDimension")) {
+    shown->get_object()["operator"] = to_string(dimension.op);
+  }
+  if (json::value* shown = out.if_contains("criteria"); shown != nullptr && criteria) {
+    shown->get_object()["consecutiveDatapointsToAlarm"] = criteria->to_alarm();
+    shown->get_object()["consecutiveDatapointsToClear"] = criteria->to_clear();
+  }
+  return out;
+}
+
 Result<std::vector<BehaviorPtr>> parse_behaviors(const json::array& list, const AccountLookup& account) {
-  if (list.size() > kBehaviorsMax) {
-    return invalid("behaviors must have at most " + std::to_string(kBehaviorsMax) + " elements");
+  if (list.size() > account.behaviors_max) {
+    return invalid("behaviors must have at most " + std::to_string(account.behaviors_max) + " elements");
   }
   std::vector<BehaviorPtr> out;
   std::set<std::string_view> names;
@@ -176,9 +186,9 @@ Result<std::vector<BehaviorPtr>> parse_behaviors(const json::array& list, const 
       return invalid(element("behaviors", i) + ".name " + out.back()->name + " is used twice");
     }
   }
-  if (elements > kValueElementsMax) {
+  if (elements > account.value_elements_max) {
     return invalid("behaviors: the values of all criteria have more than " +
-                   std::to_string(kValueElementsMax) + " elements");
+                   std::to_string(account.value_elements_max) + " elements");
   }
   return out;
 }
@@ -228,7 +238,8 @@ Result<std::vector<MetricToRetain>> parse_retain_v2(const json::array& list, con
     if (!names.insert(series_name(name, *dimension)).second) {
       return invalid(path + " repeats the metric " + std::string(name));
     }
-    out.push_back({std::string(name), std::move(*dimension), *exported});
+    out.push_back({std::string(name), std::move(*dimension), *exported,
+                   known_members(document, {"metric", "metricDimension", "exportMetric"})});
   }
   return out;
 }
@@ -303,10 +314,7 @@ json::object to_json(const SecurityProfile& profile) {
   if (!profile.retain_v2.empty()) {
     json::array list;
     for (const MetricToRetain& metric : profile.retain_v2) {
-      json::object entry{{"metric", metric.metric}};
-      if (!metric.dimension.empty()) entry["metricDimension"] = dimension_json(metric.dimension);
-      if (metric.export_metric) entry["exportMetric"] = true;
-      list.push_back(std::move(entry));
+      list.push_back(metric.document);
     }
     out["additionalMetricsToRetainV2"] = std::move(list);
   }

@@ -19,8 +19,8 @@
 // when they are built: what exists can be evaluated.
 namespace fleetward::detect {
 
-inline constexpr size_t kBehaviorsMax = 100;       // per profile
-inline constexpr size_t kValueElementsMax = 1000;  // per profile: counts, addresses, ports, ... summed
+inline constexpr size_t kBehaviorsMax = 100;  // AWS's quotas, see AccountLookup
+inline constexpr size_t kValueElementsMax = 1000;
 inline constexpr int kConsecutiveDatapointsMax = 10;
 // durationSeconds of a statistical threshold that names none: AWS documents no default, its examples have
 // 300.
@@ -41,6 +41,10 @@ struct AccountLookup {
   // The type of a custom metric; nullopt if there is none of that name.
   std::function<std::optional<ValueKind>(std::string_view name)> custom_metric;
   std::function<bool(std::string_view name)> dimension;  // whether there is one
+  // The account's quotas for one profile: its behaviours; counts, addresses, ports, ... of their values,
+  // summed.
+  size_t behaviors_max = kBehaviorsMax;
+  size_t value_elements_max = kValueElementsMax;
 };
 
 // What is normal: a static or a statistical threshold, compiled. Immutable, shared by pointer.
@@ -105,6 +109,8 @@ struct Behavior {
 
   // The error begins with the member: "metricDimension.dimensionName ...".
   static Result<Behavior> parse(const json::value& document, const AccountLookup& account);
+  // With the defaults of what `document` leaves out, as AWS's events show behaviours.
+  json::object full_document() const;
 };
 using BehaviorPtr = std::shared_ptr<const Behavior>;
 
@@ -112,6 +118,7 @@ struct MetricToRetain {
   std::string metric;
   MetricDimension dimension;
   bool export_metric = false;
+  json::object document;  // as given, known members only
 };
 
 struct MetricsExportConfig {

@@ -13,10 +13,6 @@
 
 namespace fleetward::pipeline {
 
-inline constexpr size_t kCustomMetricsMax = 100;  // per account (adjustable at AWS)
-inline constexpr size_t kDimensionsMax = 10;      // per account
-inline constexpr size_t kProfilesPerTargetMax = 5;
-
 struct CustomMetric {
   std::string name;
   detect::ValueKind type = detect::ValueKind::kNumber;

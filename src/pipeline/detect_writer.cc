@@ -65,7 +65,7 @@ Result<json::object> DetectWriter::describe(const detect::ViolationEvent& event,
   json::object out{{"violationId", event.violation_id}, {"thingName", event.thing}};
   if (event.behavior) {
     out["securityProfileName"] = event.profile->name;
-    out["behavior"] = event.behavior->document;
+    out["behavior"] = event.behavior->full_document();
   } else {
     // The behaviour left the configuration while the process was down: the violation's record has the copy.
     const std::string key = keys::active(partition_, event.started, event.violation_id);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <mutex>
 #include <unordered_map>
 
@@ -53,11 +54,35 @@ class Throttle {
   std::array<Stripe, kStripes> stripes_;
 };
 
+// Counts what passes in the second under way, for all shards together.
+class RateLimit {
+ public:
+  explicit RateLimit(uint32_t per_second) : per_second_(per_second) {}
+
+  // True if one more may pass; then it counts.
+  bool admit(Timestamp now) {
+    if (per_second_ == 0) return true;
+    const uint64_t second = static_cast<uint64_t>(now.ms / 1000) & UINT32_MAX;
+    uint64_t seen = state_.load(std::memory_order_relaxed);
+    for (;;) {
+      const uint64_t count = seen >> 32 == second ? seen & UINT32_MAX : 0;
+      if (count >= per_second_) return false;
+      if (state_.compare_exchange_weak(seen, second << 32 | (count + 1), std::memory_order_relaxed))
+        return true;
+    }
+  }
+
+ private:
+  const uint32_t per_second_;
+  std::atomic<uint64_t> state_{0};  // second, count
+};
+
 class LogReportIntake final : public ReportIntake {
  public:
   LogReportIntake(ReportIntakeOptions options, Metrics& metrics)
       : options_(options),
         throttle_(options.minimum_delay, options.throttled_things_max),
+        rate_(options.rate_max),
         workers_([limits = options.limits] { return std::make_unique<Worker>(limits); }),
         accepted_(counter(metrics, "accepted")),
         invalid_(counter(metrics, "invalid_payload")),
@@ -104,6 +129,12 @@ class LogReportIntake final : public ReportIntake {
           "Malformed metrics report: the thing name has control characters or more than 128 bytes", 0});
     }
     if (auto parsed = worker.parser.parse(format, payload, worker.report); !parsed) return parsed;
+    if (!rate_.admit(now)) {
+      return tl::unexpected(detect::Rejection{
+          Code::kThrottled,
+          "The account's reports exceed " + std::to_string(options_.rate_max) + " in a second",
+          worker.report.id});
+    }
     if (!throttle_.admit(thing, now)) {
       return tl::unexpected(detect::Rejection{Code::kThrottled,
                                               "Reports of one device must be at least " +
@@ -121,6 +152,7 @@ class LogReportIntake final : public ReportIntake {
 
   const ReportIntakeOptions options_;
   Throttle throttle_;
+  RateLimit rate_;
   PerThread<Worker> workers_;
   prometheus::Counter &accepted_, &invalid_, &missing_header_, &throttled_;
 };

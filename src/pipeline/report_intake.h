@@ -27,6 +27,9 @@ struct ReportIntakeOptions {
   detect::ReportLimits limits;
   // Reports of one thing closer together are rejected as Throttled. 0: no such rule (AWS's quota is 300 s).
   Duration minimum_delay{0};
+  // Well-formed reports in one second of the wall clock, of all things; more are rejected as Throttled. 0: no
+  // such rule (AWS's quota is 3500).
+  uint32_t rate_max = 0;
   size_t throttled_things_max = 1'000'000;  // remembered for minimum_delay; beyond it the rule is not applied
 };
 

@@ -5,8 +5,7 @@ namespace {
 
 using pipeline::CustomMetric;
 
-constexpr StringRule kDisplayName{.max = 128};
-constexpr StringRule kRequestToken{.min = 1, .max = 64};
+constexpr StringRule kDisplayName{.max = 128, .check = check_printable};
 
 json::object metric_json(const DetectDependencies& d, const CustomMetric& metric) {
   json::object out{{"metricName", metric.name},
@@ -46,10 +45,10 @@ ApiResult<json::object> create(const DetectDependencies& d, const http::Call&,
       exists = true;
       return fail(ErrorCode::kAlreadyExists, "The custom metric " + name + " already exists");
     }
-    if (metrics.size() >= pipeline::kCustomMetricsMax) {
+    if (metrics.size() >= d.limits.custom_metrics_max) {
       return fail(
           ErrorCode::kLimitExceeded,
-          "An account has at most " + std::to_string(pipeline::kCustomMetricsMax) + " custom metrics");
+          "An account has at most " + std::to_string(d.limits.custom_metrics_max) + " custom metrics");
     }
     if (auto tagged = registry::add_tags(change, d.iot.tables.tags, metric_arn, tags); !tagged) return tagged;
     change.put(d.tables.custom_metrics, name, std::move(metric));

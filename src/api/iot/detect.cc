@@ -21,8 +21,9 @@ std::vector<http::Operation> detect_operations_of(const DetectDependencies& d,
 
 std::vector<http::Operation> detect_operations(const DetectDependencies& d) {
   std::vector<http::Operation> out;
-  for (auto part : {security_profile_operations, profile_target_operations, custom_metric_operations,
-                    dimension_operations, violation_operations, metric_value_operations}) {
+  for (auto part :
+       {security_profile_operations, profile_target_operations, custom_metric_operations,
+        dimension_operations, violation_operations, metric_value_operations, training_operations}) {
     for (http::Operation& operation : part(d)) out.push_back(std::move(operation));
   }
   return out;
@@ -40,6 +41,15 @@ std::map<std::string, ResourceExists> detect_taggable(const pipeline::DetectTabl
           {"dimension", [tables](const state::Snapshot& snapshot, std::string_view name) {
              return snapshot.get(tables.dimensions).find(name) != nullptr;
            }}};
+}
+
+Status check_printable(std::string_view text) {
+  for (const char c : text) {
+    if ((c >= 0 && c < 0x20) || c == 0x7f) {
+      return fail(ErrorCode::kInvalidArgument, "Member must not hold control characters");
+    }
+  }
+  return {};
 }
 
 Timestamp read_time(Input& in, std::string_view name) {

@@ -6,6 +6,7 @@
 
 #include "api/iot/iot.h"
 #include "identity/authorizer.h"
+#include "pipeline/detect_limits.h"
 #include "pipeline/detect_queries.h"
 #include "pipeline/detect_tables.h"
 
@@ -20,6 +21,7 @@ struct DetectDependencies {
   const pipeline::DetectTables& tables;
   const identity::Authorizer& authorizer;
   pipeline::DetectQueries& queries;
+  pipeline::DetectLimits limits;
 };
 
 // One file each; detect_operations joins them for iot::service's `others`.
@@ -29,6 +31,7 @@ std::vector<http::Operation> custom_metric_operations(const DetectDependencies& 
 std::vector<http::Operation> dimension_operations(const DetectDependencies& d);
 std::vector<http::Operation> violation_operations(const DetectDependencies& d);
 std::vector<http::Operation> metric_value_operations(const DetectDependencies& d);
+std::vector<http::Operation> training_operations(const DetectDependencies& d);
 std::vector<http::Operation> detect_operations(const DetectDependencies& d);
 
 // For Options::taggable: "securityprofile", "custommetric", "dimension".
@@ -41,6 +44,8 @@ void detach_target(state::Transaction& change, const pipeline::DetectTables& tab
 // --- shared by those files ---
 
 inline constexpr StringRule kResourceName{.min = 1, .max = 128, .chars = &kNameChars};
+inline constexpr CharSet kRequestTokenChars("a-zA-Z0-9_-");
+inline constexpr StringRule kRequestToken{.min = 1, .max = 64, .chars = &kRequestTokenChars};
 inline constexpr size_t kDetectPageDefault = 25;
 
 using DetectRun = ApiResult<json::object> (*)(const DetectDependencies&, const http::Call&,
@@ -51,6 +56,9 @@ struct DetectRoute {
 };
 std::vector<http::Operation> detect_operations_of(const DetectDependencies& d,
                                                   const std::vector<DetectRoute>& routes);
+
+// Not a control character: of [\p{Graph}\x20]* and [^\p{Cntrl}]*.
+Status check_printable(std::string_view text);
 
 inline Page read_detect_page(Input& in, std::string_view operation) {
   return in.page(operation, "nextToken", "maxResults", kDetectPageDefault, kPageMax);

@@ -7,8 +7,6 @@ namespace {
 using pipeline::Dimension;
 
 constexpr size_t kValuesMax = 100;
-constexpr CharSet kTokenChars("a-zA-Z0-9_-");
-constexpr StringRule kToken{.min = 1, .max = 64, .chars = &kTokenChars};
 constexpr std::string_view kVariable = "${iot:ClientId}";  // the only one that a dimension may hold
 
 // A topic filter once the variable has been put in.
@@ -46,7 +44,8 @@ json::object dimension_json(const DetectDependencies& d, const Dimension& dimens
 
 // The same request again (its token, name and values) finds its work done: `repeated`. Any other is refused
 // while its name (then `exists`) or its token is in use.
-Status check_new(const state::Map<Dimension>& all, const Dimension& wanted, bool& repeated, bool& exists) {
+Status check_new(const state::Map<Dimension>& all, const Dimension& wanted, size_t count_max, bool& repeated,
+                 bool& exists) {
   if (const Dimension* held = all.find(wanted.name)) {
     repeated = held->request_token == wanted.request_token && held->values == wanted.values;
     exists = !repeated;
@@ -61,9 +60,9 @@ Status check_new(const state::Map<Dimension>& all, const Dimension& wanted, bool
   if (!user.empty()) {
     return fail(ErrorCode::kInvalidArgument, "The clientRequestToken was used for the dimension " + user);
   }
-  if (all.size() >= pipeline::kDimensionsMax) {
+  if (all.size() >= count_max) {
     return fail(ErrorCode::kLimitExceeded,
-                "An account has at most " + std::to_string(pipeline::kDimensionsMax) + " dimensions");
+                "An account has at most " + std::to_string(count_max) + " dimensions");
   }
   return {};
 }
@@ -75,7 +74,7 @@ ApiResult<json::object> create(const DetectDependencies& d, const http::Call&,
   dimension.name = in.string("name", kResourceName);
   in.one_of("type", {"TOPIC_FILTER"});
   dimension.values = read_values(in);
-  dimension.request_token = in.string("clientRequestToken", kToken);
+  dimension.request_token = in.string("clientRequestToken", kRequestToken);
   const registry::Tags tags = read_tags(in);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   dimension.created = dimension.modified = d.iot.clock.now();
@@ -83,7 +82,8 @@ ApiResult<json::object> create(const DetectDependencies& d, const http::Call&,
   bool exists = false;
   auto ok = commit(d.iot, [&](state::Transaction& change) -> Status {
     bool repeated = false;
-    const auto checked = check_new(change.get(d.tables.dimensions), dimension, repeated, exists);
+    const auto checked =
+        check_new(change.get(d.tables.dimensions), dimension, d.limits.dimensions_max, repeated, exists);
     if (!checked || repeated) return checked;
     if (auto tagged = registry::add_tags(change, d.iot.tables.tags, dimension_arn, tags); !tagged) {
       return tagged;

@@ -5,8 +5,6 @@
 namespace fleetward::api::iot {
 namespace {
 
-constexpr Duration kKept{14LL * 24 * 3600 * 1000};
-
 // The operator is IN if only the name is given.
 detect::MetricDimension read_dimension(Input& in) {
   detect::MetricDimension out;
@@ -45,7 +43,7 @@ ApiResult<json::object> list(const DetectDependencies& d, const http::Call&, con
     if (!*known) return not_found(kIotStyle, "The thing " + thing + " does not exist");
   }
   const Timestamp now = d.iot.clock.now();
-  from = std::max(from, now - kKept);
+  from = std::max({from, now - d.limits.values_kept, Timestamp{0}});
   to = std::min(to, now + Duration{24LL * 3600 * 1000});
   json::array data;
   json::object out;

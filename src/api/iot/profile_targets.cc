@@ -45,10 +45,10 @@ ApiResult<json::object> attach(const DetectDependencies& d, const http::Call&,
       ++attached;
       return true;
     });
-    if (attached >= pipeline::kProfilesPerTargetMax) {
+    if (attached >= d.limits.profiles_per_target_max) {
       return fail(
           ErrorCode::kLimitExceeded,
-          "A target has at most " + std::to_string(pipeline::kProfilesPerTargetMax) + " security profiles");
+          "A target has at most " + std::to_string(d.limits.profiles_per_target_max) + " security profiles");
     }
     const pipeline::ProfileTarget link{d.iot.clock.now()};
     change.put(d.tables.profile_targets, state::key(name, target), link);

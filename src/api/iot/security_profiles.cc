@@ -7,7 +7,7 @@ namespace {
 
 using detect::SecurityProfile;
 
-constexpr StringRule kProfileDescription{.max = 1000};
+constexpr StringRule kProfileDescription{.max = 1000, .check = check_printable};
 constexpr std::string_view kService = "iot.amazonaws.com";
 
 // The members that Create and Update share, as given; what they hold is checked by detect/ inside the change,
@@ -93,6 +93,13 @@ Status check_roles(const DetectDependencies& d, const identity::Caller& caller, 
   return {};
 }
 
+detect::AccountLookup lookup(const DetectDependencies& d, const state::Snapshot& snapshot) {
+  detect::AccountLookup out = pipeline::account_lookup(snapshot, d.tables);
+  out.behaviors_max = d.limits.behaviors_max;
+  out.value_elements_max = d.limits.value_elements_max;
+  return out;
+}
+
 json::object describe_json(const DetectDependencies& d, const SecurityProfile& profile) {
   json::object out = detect::to_json(profile);
   out["securityProfileArn"] = arn(d.iot, "securityprofile", profile.name);
@@ -122,7 +129,7 @@ ApiResult<json::object> create(const DetectDependencies& d, const http::Call& ca
       exists = true;
       return fail(ErrorCode::kAlreadyExists, "The security profile " + name + " already exists");
     }
-    const auto account = pipeline::account_lookup(change.view(), d.tables);
+    const auto account = lookup(d, change.view());
     if (auto checked = apply(given, account, profile); !checked) return checked;
     if (auto tagged = registry::add_tags(change, d.iot.tables.tags, profile_arn, tags); !tagged)
       return tagged;
@@ -184,7 +191,7 @@ ApiResult<json::object> update(const DetectDependencies& d, const http::Call& ca
       profile.retain.clear();
       profile.retain_v2.clear();
     }
-    const auto account = pipeline::account_lookup(change.view(), d.tables);
+    const auto account = lookup(d, change.view());
     if (auto checked = apply(given, account, profile); !checked) return checked;
     ++profile.version;
     profile.modified = d.iot.clock.now();
@@ -258,14 +265,13 @@ ApiResult<json::object> validate(const DetectDependencies& d, const http::Call&,
   const json::array* behaviors = read_array(in, "behaviors");
   if (in.ok() && behaviors == nullptr) in.fail("behaviors", "is required");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  if (behaviors->size() > detect::kBehaviorsMax) {
+  if (behaviors->size() > d.limits.behaviors_max) {
     return refuse(kIotStyle,
-                  "behaviors must have at most " + std::to_string(detect::kBehaviorsMax) + " elements");
+                  "behaviors must have at most " + std::to_string(d.limits.behaviors_max) + " elements");
   }
   const auto snapshot = d.iot.store.snapshot();
   json::array errors;
-  for (const std::string& message :
-       detect::validate_behaviors(*behaviors, pipeline::account_lookup(*snapshot, d.tables))) {
+  for (const std::string& message : detect::validate_behaviors(*behaviors, lookup(d, *snapshot))) {
     errors.push_back(json::object{{"errorMessage", message.substr(0, 2048)}});
   }
   const bool valid = errors.empty();

@@ -70,8 +70,10 @@ ApiResult<json::object> list_events(const DetectDependencies& d, const http::Cal
   const Page page = read_detect_page(in, "ListViolationEvents");
   if (in.ok() && filter.to < filter.from) in.fail("endTime", "must not be before startTime");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  filter.from = std::max(filter.from, Timestamp{0});
-  filter.to = std::clamp(filter.to, Timestamp{0}, d.iot.clock.now() + Duration{24LL * 3600 * 1000});
+  // What is beyond the time of keeping may not be erased yet.
+  const Timestamp now = d.iot.clock.now();
+  filter.from = std::max({filter.from, now - d.limits.violations_kept, Timestamp{0}});
+  filter.to = std::clamp(filter.to, Timestamp{0}, now + Duration{24LL * 3600 * 1000});
   auto found = d.queries.events(filter, page.after, page.limit);
   if (!found) return refuse(kIotStyle, found.error());
   return answer("violationEvents", std::move(found), page.operation);
@@ -84,13 +86,8 @@ ApiResult<json::object> put_verification(const DetectDependencies& d, const http
   pipeline::Verification verification;
   verification.state =
       in.one_of("verificationState", {"FALSE_POSITIVE", "BENIGN_POSITIVE", "TRUE_POSITIVE", "UNKNOWN"});
-  verification.description = in.string_or("verificationStateDescription", "", {.max = 1000});
-  for (const char c : verification.description) {
-    if ((c >= 0 && c < 0x20) || c == 0x7f) {
-      in.fail("verificationStateDescription", "must not hold control characters");
-      break;
-    }
-  }
+  verification.description =
+      in.string_or("verificationStateDescription", "", {.max = 1000, .check = check_printable});
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   if (auto ok = d.queries.verify(id, verification, d.iot.clock.now()); !ok) {
     // The operation documents no ResourceNotFoundException.

@@ -123,8 +123,8 @@ TEST(History, RandomRowsComeBackAsTheyWere) {
       std::string row;
       for (size_t s = 0; s < series; ++s) {
         if (source.below(5) == 0) continue;
-        // A series is of one kind, but the last one, which changes.
-        const auto kind = static_cast<ValueKind>(s + 1 == series ? source.below(6) : s % 6);
+        // A series is of one kind, but the last one, which changes (not within a millisecond).
+        const auto kind = static_cast<ValueKind>(s + 1 == series ? static_cast<uint64_t>(time) % 6 : s % 6);
         const std::string name = "series-" + std::to_string(s);
         const std::string value = encoded(source.value(kind, styles[s]));
         bytes::put_string(row, name);

@@ -173,7 +173,11 @@ TEST(SecurityProfile, DimensionsAreOfTheIdentity) {
   ASSERT_TRUE(none && in && not_in);
   EXPECT_NE(none->fingerprint, in->fingerprint);
   EXPECT_NE(not_in->fingerprint, in->fingerprint);
+  // As it was written; in events with its defaults.
   EXPECT_EQ(json::serialize(in->document),
+            R"({"name":"a","metric":"aws:num-messages-sent","metricDimension":{"dimensionName":"topics"},)"
+            R"("criteria":{"comparisonOperator":"less-than","value":{"count":1}}})");
+  EXPECT_EQ(json::serialize(in->full_document()),
             R"({"name":"a","metric":"aws:num-messages-sent",)"
             R"("metricDimension":{"dimensionName":"topics","operator":"IN"},)"
             R"("criteria":{"comparisonOperator":"less-than","value":{"count":1},)"

@@ -112,7 +112,7 @@ class DetectFixture : public testing::Test {
   }
   void put_custom_metric(const std::string& name, detect::ValueKind type) {
     change([&](state::Transaction& t) {
-      t.put(tables_.custom_metrics, name, CustomMetric{name, type, "", {}, {}});
+      t.put(tables_.custom_metrics, name, CustomMetric{name, type, "", "", {}, {}});
     });
   }
   void attach(const std::string& profile, const std::string& resource) {

@@ -94,5 +94,15 @@ TEST_F(ReportIntakeTest, TheMinimumDelayIsPerDevice) {
   EXPECT_NE(send("a", kReport, kNow + Duration{300'000}).find("ACCEPTED"), std::string::npos);
 }
 
+TEST_F(ReportIntakeTest, TheRateIsTheAccounts) {
+  options_.rate_max = 2;
+  intake_ = make_report_intake(options_, metrics_);
+  const Timestamp second{kNow.ms / 1000 * 1000};
+  EXPECT_NE(send("a", kReport, second).find("ACCEPTED"), std::string::npos);
+  EXPECT_NE(send("b", kReport, second + Duration{999}).find("ACCEPTED"), std::string::npos);
+  EXPECT_NE(send("c", kReport, second + Duration{999}).find(R"("ErrorCode":"Throttled")"), std::string::npos);
+  EXPECT_NE(send("c", kReport, second + Duration{1000}).find("ACCEPTED"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace fleetward::pipeline

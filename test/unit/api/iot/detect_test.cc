@@ -68,7 +68,9 @@ class DetectApi : public testing::Test {
   }
   void metric(const std::string& name, const std::string& type) {
     EXPECT_EQ(
-        head("CreateCustomMetric", R"({"metricName":")" + name + R"(","metricType":")" + type + R"("})", 13),
+        head("CreateCustomMetric",
+             R"({"clientRequestToken":"t","metricName":")" + name + R"(","metricType":")" + type + R"("})",
+             13),
         R"({"metricName")");
   }
   void report(const std::string& thing, int64_t at_ms, double value) {
@@ -134,7 +136,15 @@ TEST_F(DetectApi, CustomMetrics) {
            R"({"metricName":"mobilerssi","displayName":"Cellular Network Strength","metricType":"number",
                      "clientRequestToken":"abc"})"),
       R"({"metricName":"mobilerssi","metricArn":"arn:aws:iot:us-east-1:123456789012:custommetric/mobilerssi"})");
-  EXPECT_EQ(head("CreateCustomMetric", R"({"metricName":"mobilerssi","metricType":"number"})", 34),
+  // The same request again, as one without an answer is repeated, and others of that name.
+  const auto create = [&](const std::string& rest) {
+    return head("CreateCustomMetric", R"({"metricName":)" + rest + "}", 34);
+  };
+  EXPECT_EQ(create(R"("mobilerssi","displayName":"Cellular Network Strength","metricType":"number",
+                      "clientRequestToken":"abc")")
+                .substr(0, 13),
+            R"({"metricName")");
+  EXPECT_EQ(create(R"("mobilerssi","metricType":"number","clientRequestToken":"abc")"),
             "409 ResourceAlreadyExistsException");
   const std::string retried =
       R"("metricName":"again","metricType":"number","tags":[{"Key":"a","Value":"b"}],"displayName":"A")";
@@ -151,10 +161,13 @@ TEST_F(DetectApi, CustomMetrics) {
            34),
       "409 ResourceAlreadyExistsException");
   call("DeleteCustomMetric", R"({"metricName":"again"})");
-  EXPECT_EQ(head("CreateCustomMetric", R"({"metricName":"aws:x","metricType":"number"})", 27),
-            "400 InvalidRequestException");
-  EXPECT_EQ(head("CreateCustomMetric", R"({"metricName":"x","metricType":"text"})", 27),
-            "400 InvalidRequestException");
+  for (const char* refused :
+       {R"("aws:x","metricType":"number","clientRequestToken":"a")",
+        R"("x","metricType":"text","clientRequestToken":"a")",
+        R"("x","metricType":"number","clientRequestToken":"a b")",
+        R"("x","metricType":"number","clientRequestToken":"a","displayName":"a\u0007b")"}) {
+    EXPECT_EQ(create(refused).substr(0, 27), "400 InvalidRequestException") << refused;
+  }
   EXPECT_EQ(
       call("DescribeCustomMetric", R"({"metricName":"mobilerssi"})"),
       R"({"metricName":"mobilerssi","metricArn":"arn:aws:iot:us-east-1:123456789012:custommetric/mobilerssi",)"
@@ -304,7 +317,11 @@ TEST_F(DetectApi, RefusalsNameWhatIsMissing) {
       create(R"("metricsExportConfig":{"mqttTopic":"t","roleArn":"arn:aws:iam::123456789012:role/none"})")
           .substr(0, 3),
       "400");
-  EXPECT_EQ(call("GetBehaviorModelTrainingSummaries", "{}"), "not implemented");
+  EXPECT_EQ(call("GetBehaviorModelTrainingSummaries", "{}"), R"({"summaries":[]})");
+  EXPECT_EQ(head("GetBehaviorModelTrainingSummaries", R"({"securityProfileName":"nobody"})", 29),
+            "404 ResourceNotFoundException");
+  EXPECT_EQ(head("GetBehaviorModelTrainingSummaries", R"({"maxResults":11})", 27),
+            "400 InvalidRequestException");
   EXPECT_EQ(call("StartDetectMitigationActionsTask", "{}"), "not implemented");
   EXPECT_EQ(call("ValidateSecurityProfileBehaviors",
                  R"({"behaviors":[{"name":"b","metric":"aws:num-disconnects"}]})"),
@@ -384,12 +401,27 @@ TEST_F(DetectApi, ViolationsAndValues) {
       R"("consecutiveDatapointsToAlarm":1,"consecutiveDatapointsToClear":1}},)"
       R"("violationStartTime":1767225602,"verificationState":"UNKNOWN","lastViolationValue":{"number":-102},)"
       R"("lastViolationTime":1767225603})");
-  EXPECT_EQ(object("ListActiveViolations", "{}").at("activeViolations").get_array().size(), 5U);
-  EXPECT_EQ(object("ListActiveViolations", R"({"behaviorCriteriaType":"STATISTICAL"})")
-                .at("activeViolations")
-                .get_array()
-                .size(),
-            0U);
+  // Newest first; what opens between two pages moves nothing.
+  std::string open, token;
+  for (int page = 0; page == 0 || !token.empty(); ++page) {
+    auto answer =
+        object("ListActiveViolations",
+               R"({"maxResults":2)" + (token.empty() ? "" : R"(,"nextToken":")" + token + "\"") + "}");
+    for (const json::value& one : answer.at("activeViolations").get_array()) {
+      open += std::string(json::string_or(one.get_object(), "thingName")) + " ";
+    }
+    token = json::string_or(answer, "nextToken");
+    report("late-" + std::to_string(page), 9000, -103);
+  }
+  EXPECT_EQ(open, "stranger-4 stranger-3 stranger-2 stranger-1 pump-1 ");
+  for (int page = 0; page < 3; ++page) report("late-" + std::to_string(page), 9500, -1);
+  for (const auto& [type, count] : {std::pair("STATISTICAL", 0U), {"MACHINE_LEARNING", 0U}, {"STATIC", 5U}}) {
+    EXPECT_EQ(object("ListActiveViolations", R"({"behaviorCriteriaType":")" + std::string(type) + "\"}")
+                  .at("activeViolations")
+                  .get_array()
+                  .size(),
+              count);
+  }
   EXPECT_EQ(object("ListActiveViolations", R"({"listSuppressedAlerts":true})")
                 .at("activeViolations")
                 .get_array()
@@ -412,11 +444,11 @@ TEST_F(DetectApi, ViolationsAndValues) {
             1U);
 
   // Events, newest first, in pages over all partitions.
-  std::string types, token;
+  std::string types;
   double last = 1e18;
   do {
     auto page = object("ListViolationEvents",
-                       R"({"startTime":"2026-01-01T00:00:00Z","endTime":"1767312000","maxResults":2)" +
+                       R"({"startTime":"2026-01-01T00:00:00Z","endTime":"1767225606","maxResults":2)" +
                            (token.empty() ? "" : R"(,"nextToken":")" + token + "\"") + "}");
     for (const json::value& event : page.at("violationEvents").get_array()) {
       types += json::string_or(event.get_object(), "violationEventType") == "in-alarm" ? "A" : "C";
