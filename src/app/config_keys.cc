@@ -255,7 +255,8 @@ void add_detect_delivery_lake(std::vector<ConfigKey>& out) {
       "Reports of all things in one second; more are rejected as `Throttled`. `0`: no such rule (AWS's "
       "quota is 3500).");
   detect.number("custom_metrics_max", MEMBER(detect.custom_metrics_max), 1, 10'000, "Custom metrics.");
-  detect.number("dimensions_max", MEMBER(detect.dimensions_max), 1, 10'000, "Dimensions.");
+  detect.number("dimensions_max", MEMBER(detect.dimensions_max), 1, broker::CountedTopics::kDimensionsMax,
+                "Dimensions.");
   detect.number("profiles_per_target_max", MEMBER(detect.profiles_per_target_max), 1, 1000,
                 "Security profiles attached to one target.");
   detect.number("behaviors_max", MEMBER(detect.behaviors_max), 1, 1000, "Behaviors of a security profile.");

@@ -12,7 +12,8 @@ namespace fleetward::log::keys {
 inline constexpr std::string_view kFormat = "F";
 inline constexpr std::string_view kNextId = "N";
 inline constexpr std::string_view kGroup = "G";
-inline constexpr std::string_view kGroupOfState{"\0G", 2};  // no consumer's key begins with a zero
+inline constexpr std::string_view kGroupOfState{"\0G", 2};
+inline constexpr std::string_view kStateBegin = "\1";  // of the keys that are not the log's own
 
 inline void put_u32(uint32_t n, std::string& out) {
   for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(n >> shift);

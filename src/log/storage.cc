@@ -301,6 +301,7 @@ Result<std::vector<KeyValue>> Storage::scan(std::string_view begin, std::string_
   const std::shared_lock lock(open_mutex_);
   if (!database_) return fail(ErrorCode::kUnavailable, "log: closed after a failure");
   std::vector<KeyValue> out;
+  begin = std::max(begin, keys::kStateBegin);
   if (begin >= end) return out;
   const rocksdb::Slice lower = slice(begin), upper = slice(end);
   rocksdb::ReadOptions options;

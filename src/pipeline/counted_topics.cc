@@ -8,8 +8,6 @@ namespace {
 
 using Dimension = broker::CountedTopics::Dimension;
 
-static_assert(kDimensionsMax <= broker::CountedTopics::kDimensionsMax);
-
 broker::CountedTopicsPtr collect(const state::Snapshot& snapshot, const DetectTables& tables) {
   std::map<std::string_view, Dimension> used;
   snapshot.get(tables.profiles).visit_from("", [&](const auto& entry) {
