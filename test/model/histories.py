@@ -158,6 +158,7 @@ class History:
             self.steps.append(self.crashing({"op": "report", "thing": thing, "time": self.now, "body": body}))
         if self.late and r.random() < 0.1:
             thing, body = self.late.pop(0)
+            self.recent[thing].append(body["header"]["report_id"])
             self.steps.append({"op": "report", "thing": thing, "time": self.now, "body": body})
 
     def messages(self):

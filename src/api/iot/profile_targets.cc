@@ -59,7 +59,7 @@ ApiResult<json::object> attach(const DetectDependencies& d, const http::Call&,
   return json::object{};
 }
 
-// What is not attached is detached already; the target's group may be gone.
+// What is not attached is detached already, also because its group is gone.
 ApiResult<json::object> detach(const DetectDependencies& d, const http::Call&,
                                const json::object& arguments) {
   Input in(arguments, kIotStyle);
@@ -69,7 +69,8 @@ ApiResult<json::object> detach(const DetectDependencies& d, const http::Call&,
   auto ok = commit(d.iot, [&](state::Transaction& change) -> Status {
     if (auto there = check_profile(d, change.view(), name); !there) return there;
     if (change.get(d.tables.profile_targets).find(state::key(name, target)) == nullptr) {
-      return check_target(d, change.view(), target);
+      const Status there = check_target(d, change.view(), target);
+      return there || there.error().code == ErrorCode::kNotFound ? Status() : there;
     }
     change.erase(d.tables.profile_targets, state::key(name, target));
     change.erase(d.tables.target_profiles, state::key(target, name));
