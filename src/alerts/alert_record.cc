@@ -8,6 +8,8 @@ std::string encode_alert(const AlertRecord& record) {
   json::object out{{"topicArn", record.topic_arn}, {"roleArn", record.role_arn},
                    {"service", record.service},    {"sourceArn", record.source_arn},
                    {"subject", record.subject},    {"message", record.message}};
+  if (record.violation) out["violation"] = true;
+  if (!record.explanation.empty()) out["explanation"] = record.explanation;
   if (!record.message_id.empty()) out["messageId"] = record.message_id;
   if (!record.attributes.empty()) out["attributes"] = record.attributes;
   if (record.structured) out["structured"] = true;
@@ -35,7 +37,10 @@ Result<AlertRecord> decode_alert(std::string_view text) {
   record.structured = json::bool_or(o, "structured", false);
   record.hops = static_cast<uint32_t>(json::int_or(o, "hops", 0));
   record.offspring_max = static_cast<size_t>(json::int_or(o, "offspring", 0));
-  if (record.topic_arn.empty()) return fail(ErrorCode::kCorrupt, "alert record without a topic");
+  record.violation = json::bool_or(o, "violation", false);
+  record.explanation = json::string_or(o, "explanation");
+  if (record.topic_arn.empty() && !record.violation)
+    return fail(ErrorCode::kCorrupt, "alert record without a topic");
   return record;
 }
 

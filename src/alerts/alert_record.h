@@ -9,10 +9,11 @@
 
 namespace fleetward::alerts {
 
-// One record of the log stream "alerts": a notification somebody asked an SNS topic to carry. The consumer
-// checks that `role_arn` may be assumed by `service` and allows sns:Publish on the topic.
+// One record of the log stream "alerts": a notification somebody asked an SNS topic to carry, or that Detect
+// tells the world. The consumer checks that `role_arn` may be assumed by `service` and allows sns:Publish on
+// the topic.
 struct AlertRecord {
-  std::string topic_arn;
+  std::string topic_arn;                      // empty: not for SNS
   std::string role_arn;                       // empty: the API's caller was authorized already
   std::string service = "iot.amazonaws.com";  // who assumes the role
   std::string source_arn;  // aws:SourceArn of that assumption: the security profile or the rule
@@ -27,6 +28,9 @@ struct AlertRecord {
   // `offspring_max`.
   uint32_t hops = 0;
   size_t offspring_max = 0;
+  // Only of what Detect tells:
+  bool violation = false;   // goes to the server's own targets too
+  std::string explanation;  // for people
 };
 
 // The JSON form in the log. decode answers kCorrupt for anything encode cannot have written; members it does

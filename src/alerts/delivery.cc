@@ -1,16 +1,25 @@
 #include "alerts/delivery.h"
 
+#include <cstdio>
+
 namespace fleetward::alerts {
+
+std::string delivery_key(uint64_t offset, std::string_view destination) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%016llx/", static_cast<unsigned long long>(offset));
+  return std::string(kDeliveryPrefix) + text + std::string(destination);
+}
 
 std::string encode_delivery(const Delivery& d) {
   json::object out{{"kind", static_cast<int64_t>(d.kind)},
-                   {"topic", d.topic},
-                   {"subscription", d.subscription},
                    {"messageId", d.message_id},
                    {"message", d.message},
                    {"created", d.created.ms},
                    {"attempts", d.attempts},
                    {"next", d.next.ms}};
+  if (!d.topic.empty()) out["topic"] = d.topic;
+  if (!d.subscription.empty()) out["subscription"] = d.subscription;
+  if (!d.target.empty()) out["target"] = d.target;
   if (!d.subject.empty()) out["subject"] = d.subject;
   if (!d.attributes.empty()) out["attributes"] = d.attributes;
   if (!d.token.empty()) out["token"] = d.token;
@@ -32,6 +41,7 @@ Result<Delivery> decode_delivery(std::string key, std::string_view text) {
   d.kind = static_cast<NotificationKind>(kind);
   d.topic = json::string_or(o, "topic");
   d.subscription = json::string_or(o, "subscription");
+  d.target = json::string_or(o, "target");
   d.message_id = json::string_or(o, "messageId");
   d.subject = json::string_or(o, "subject");
   d.message = json::string_or(o, "message");

@@ -18,6 +18,7 @@ struct Transfer {
   size_t answer_left = 0;
   bool private_allowed = true;
   std::string refused;  // why the last address was
+  char error[CURL_ERROR_SIZE] = {};
   ~Transfer() {
     curl_easy_cleanup(easy);
     curl_slist_free_all(headers);
@@ -62,18 +63,20 @@ class CurlSender final : public HttpSender {
     transfer->easy = curl_easy_init();
     transfer->body = std::move(post.body);
     transfer->answer_left = options_.answer_bytes_max;
-    transfer->private_allowed = options_.private_allowed;
+    transfer->private_allowed = options_.private_allowed || post.private_allowed;
     for (const std::string& header : post.headers) {
       transfer->headers = curl_slist_append(transfer->headers, header.c_str());
     }
     // No "Expect: 100-continue": endpoints are simple web servers.
     transfer->headers = curl_slist_append(transfer->headers, "Expect:");
     CURL* easy = transfer->easy;
+    const Duration timeout = post.timeout.count() != 0 ? post.timeout : options_.timeout;
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
     curl_easy_setopt(easy, CURLOPT_URL, post.url.c_str());
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(options_.timeout.count()));
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->body.c_str());
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(transfer->body.size()));
@@ -81,11 +84,14 @@ class CurlSender final : public HttpSender {
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer.get());
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer.get());
-    if (!options_.private_allowed) curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    if (!transfer->private_allowed) curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_PRIVATE, reinterpret_cast<void*>(id));
     // Credentials in the URL: whatever of Basic and Digest the endpoint asks for.
     curl_easy_setopt(easy, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC | CURLAUTH_DIGEST));
-    if (!options_.extra_authorities_pem.empty()) {
+    if (!post.authorities_pem.empty()) {
+      curl_easy_setopt(easy, CURLOPT_CAINFO, post.authorities_pem.c_str());
+      curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+    } else if (!options_.extra_authorities_pem.empty()) {
       // Replaces the system's bundle; the system's directory (CURLOPT_CAPATH) stays.
       curl_easy_setopt(easy, CURLOPT_CAINFO, options_.extra_authorities_pem.c_str());
     }
@@ -122,7 +128,8 @@ class CurlSender final : public HttpSender {
       if (code == CURLE_OK || code == CURLE_WRITE_ERROR) {
         result.status = static_cast<int>(status);
       } else {
-        result.error = curl_easy_strerror(code);
+        const char* detail = transfers_.at(reinterpret_cast<uint64_t>(id))->error;
+        result.error = *detail != '\0' ? detail : curl_easy_strerror(code);
       }
       const auto transfer = transfers_.find(reinterpret_cast<uint64_t>(id));
       // Another address of the same name may have been fine, and only away.

@@ -16,6 +16,9 @@ struct HttpPost {
   std::string url;
   std::vector<std::string> headers;  // "Name: value"
   std::string body;
+  std::string authorities_pem{};  // file of the only authorities trusted; empty: the sender's
+  Duration timeout{0};            // of this attempt; 0: the sender's
+  bool private_allowed = false;   // whatever the sender's option says: the URL is the configuration's
 };
 
 // Posts many requests at once without a thread for each. start() and wait() from one thread, wake() from any.

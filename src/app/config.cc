@@ -63,20 +63,101 @@ ConfigValue to_value(const toml::node& node) {
   return out;
 }
 
-Status read_section(const std::string& name, const std::string& section, const toml::table& table,
-                    Config& config) {
+// "ops" of a table with several lists apart by `only`: does the list "webhook, syslog" have it?
+bool is_among(const std::string& only, std::string_view type) {
+  return only.empty() || (", " + only + ", ").find(", " + std::string(type) + ", ") != std::string::npos;
+}
+
+// Fills `out` from a table whose keys `keys` tells. `full` names the table in errors.
+template <typename T>
+Status read_table(const std::string& file, const std::string& full, const std::string& section,
+                  const toml::table& table, const std::vector<KeyOf<T>>& keys, T& out) {
+  const std::string type = table["type"].value_or(std::string());
   for (const auto& [key, node] : table) {
     const std::string_view key_name = key.str();
-    const auto found = std::find_if(config_keys().begin(), config_keys().end(), [&](const ConfigKey& k) {
+    const auto found = std::find_if(keys.begin(), keys.end(), [&](const KeyOf<T>& k) {
       return k.section == section && k.name == key_name;
     });
-    const std::string full = section + "." + std::string(key_name);
-    if (found == config_keys().end()) return wrong(at(name, key.source()) + "unknown key " + full);
-    if (auto ok = found->set(config, to_value(node)); !ok) {
-      return wrong(at(name, node.source()) + full + " " + ok.error().message);
+    const std::string name = full + "." + std::string(key_name);
+    if (found == keys.end()) return wrong(at(file, key.source()) + "unknown key " + name);
+    if (!is_among(found->only, type)) {
+      return wrong(at(file, key.source()) + name + " is for type " + found->only + " only");
+    }
+    if (auto ok = found->set(out, to_value(node)); !ok) {
+      return wrong(at(file, node.source()) + name + " " + ok.error().message);
     }
   }
   return {};
+}
+
+Status read_target(const std::string& file, const toml::table& table, Config& config) {
+  alerts::Target target;
+  const std::string name = table["name"].value_or(std::string());
+  const std::string full = std::string(kTargetSection) + "[" + name + "]";
+  // First: the other keys' meaning depends on it.
+  const auto type = table.find("type");
+  if (type == table.end()) return wrong(at(file, table.source()) + full + " needs type");
+  const TargetKey& key = target_keys().front();
+  if (auto ok = key.set(target, to_value(type->second)); !ok) {
+    return wrong(at(file, type->second.source()) + full + ".type " + ok.error().message);
+  }
+  if (auto ok = read_table(file, full, kTargetSection, table, target_keys(), target); !ok) return ok;
+  if (auto ok = alerts::prepare(target); !ok) {
+    return wrong(at(file, table.source()) + full + " " + ok.error().message);
+  }
+  for (const alerts::Target& other : config.alerts.targets) {
+    if (other.name == target.name) return wrong(at(file, table.source()) + full + " is there twice");
+  }
+  if (config.alerts.targets.size() == alerts::kTargetsMax) {
+    return wrong(at(file, table.source()) + "more than " + std::to_string(alerts::kTargetsMax) + " targets");
+  }
+  config.alerts.targets.push_back(std::move(target));
+  return {};
+}
+
+// [alerts] has tables only: [[alerts.targets]].
+Status read_alerts(const std::string& file, const toml::table& table, Config& config) {
+  for (const auto& [key, node] : table) {
+    if (key.str() != "targets")
+      return wrong(at(file, key.source()) + "unknown key alerts." + std::string(key.str()));
+    const toml::array* list = node.as_array();
+    if (list == nullptr)
+      return wrong(at(file, node.source()) + "alerts.targets must be [[alerts.targets]] tables");
+    for (const toml::node& element : *list) {
+      if (!element.is_table()) {
+        return wrong(at(file, element.source()) + "alerts.targets must be [[alerts.targets]] tables");
+      }
+      if (auto ok = read_target(file, *element.as_table(), config); !ok) return ok;
+    }
+  }
+  return {};
+}
+
+Status read_section(const std::string& file, const std::string& section, const toml::source_region& where,
+                    const toml::node& node, Config& config) {
+  const toml::table* table = node.as_table();
+  const bool known =
+      section == "alerts" || std::any_of(config_keys().begin(), config_keys().end(),
+                                         [&](const ConfigKey& k) { return k.section == section; });
+  if (table == nullptr || !known) return wrong(at(file, where) + "unknown section or key '" + section + "'");
+  if (section == "alerts") return read_alerts(file, *table, config);
+  return read_table(file, section, section, *table, config_keys(), config);
+}
+
+template <typename T>
+void document(const std::vector<KeyOf<T>>& keys, bool with_types, std::ostream& out) {
+  std::string section;
+  for (const KeyOf<T>& key : keys) {
+    if (key.section != section) {
+      section = key.section;
+      out << (with_types ? "\n## [[" : "\n## [") << section << (with_types ? "]]" : "]") << "\n\n| key | "
+          << (with_types ? "of type | value" : "type") << " | default | range | meaning |\n"
+          << (with_types ? "| --- " : "") << "| --- | --- | --- | --- | --- |\n";
+    }
+    out << "| `" << key.name << "` | ";
+    if (with_types) out << (key.only.empty() ? "all" : key.only) << " | ";
+    out << key.type << " | `" << key.default_text << "` | " << key.range << " | " << key.help << " |\n";
+  }
 }
 
 }  // namespace
@@ -90,13 +171,9 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
   }
   Config config;
   for (const auto& [key, node] : file) {
-    const std::string section(key.str());
-    const toml::table* table = node.as_table();
-    const bool known = std::any_of(config_keys().begin(), config_keys().end(),
-                                   [&](const ConfigKey& k) { return k.section == section; });
-    if (table == nullptr || !known)
-      return wrong(at(name, key.source()) + "unknown section or key '" + section + "'");
-    if (auto ok = read_section(name, section, *table, config); !ok) return fail(ok.error());
+    if (auto ok = read_section(name, std::string(key.str()), key.source(), node, config); !ok) {
+      return fail(ok.error());
+    }
   }
   if (auto ok = check_config(config); !ok) return wrong(name + ": " + ok.error().message);
   return config;
@@ -144,16 +221,9 @@ std::string configuration_reference() {
          "unknown, "
          "of a wrong unit or out of range is refused with its line.\n\n"
          "`fleetward docs configuration` prints this page.\n";
-  std::string section;
-  for (const ConfigKey& key : config_keys()) {
-    if (key.section != section) {
-      section = key.section;
-      out << "\n## [" << section
-          << "]\n\n| key | type | default | range | meaning |\n| --- | --- | --- | --- | --- |\n";
-    }
-    out << "| `" << key.name << "` | " << key.type << " | `" << key.default_text << "` | " << key.range
-        << " | " << key.help << " |\n";
-  }
+  document(config_keys(), false, out);
+  document(target_keys(), true, out);
+  out << "\nWhat targets are sent, and how to verify it: [alert targets](../concepts/alert-targets.md).\n";
   return out.str();
 }
 

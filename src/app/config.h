@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "alerts/target.h"
 #include "broker/options.h"
 #include "core/logger.h"
 #include "core/result.h"
@@ -74,13 +75,17 @@ struct Config {
     lake::RemoteStoreOptions remote;
     uint64_t free_bytes_min = uint64_t{64} << 20;
   } lake;
+  struct Alerts {
+    std::vector<alerts::Target> targets;  // prepared
+  } alerts;
   broker::Options broker;
 
   // Of the command line alone: it is meant for one start.
   bool accept_data_loss = false;
 };
 
-// `name` is shown in errors ("fleetward.toml:3: ..."). kInvalidArgument.
+// `name` is shown in errors ("fleetward.toml:3: ..."). Reads the files that hold targets' secrets.
+// kInvalidArgument.
 Result<Config> parse_config(std::string_view text, const std::string& name);
 // What one key alone cannot tell; called by parse_config and again after the command line had its say.
 Status check_config(const Config& config);

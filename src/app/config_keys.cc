@@ -1,149 +1,23 @@
 #include "app/config_keys.h"
 
 #include <algorithm>
-#include <charconv>
-#include <limits>
-#include <optional>
 #include <utility>
 
+#include "app/config_key_list.h"
 #include "core/ids.h"
 
 namespace fleetward::app {
 namespace {
 
-using Kind = ConfigValue::Kind;
 using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr int64_t kKiB = 1 << 10;
-constexpr int64_t kMiB = 1 << 20;
-constexpr int64_t kGiB = 1 << 30;
-
-struct Unit {
-  std::string_view suffix;
-  int64_t factor;
-};
-constexpr Unit kTimeUnits[] = {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}};
-constexpr Unit kSizeUnits[] = {{"B", 1}, {"KiB", kKiB}, {"MiB", kMiB}, {"GiB", kGiB}};
-
-// "90s" -> 90'000. nullopt: no number, unknown unit, or an overflow.
-template <size_t N>
-std::optional<int64_t> parse_quantity(std::string_view text, const Unit (&units)[N]) {
-  int64_t number = 0;
-  const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (end.ec != std::errc() || number < 0) return std::nullopt;
-  const std::string_view suffix = text.substr(static_cast<size_t>(end.ptr - text.data()));
-  for (const Unit& unit : units) {
-    if (unit.suffix != suffix) continue;
-    if (number > std::numeric_limits<int64_t>::max() / unit.factor) return std::nullopt;
-    return number * unit.factor;
-  }
-  return std::nullopt;
-}
-
-// In the largest unit that divides the value.
-template <size_t N>
-std::string print_quantity(int64_t value, const Unit (&units)[N]) {
-  const Unit* best = &units[0];
-  for (const Unit& unit : units) {
-    if (value != 0 && value % unit.factor == 0) best = &unit;
-  }
-  return std::to_string(value / best->factor) + std::string(best->suffix);
-}
+using Section = KeyList<Config>;
 
 tl::unexpected<Error> wrong(const std::string& what) {
   return fail(ErrorCode::kInvalidArgument, what);
 }
-
-// Adds keys of one section; each call names the member it fills, whose default comes from a fresh Config.
-class Section {
- public:
-  Section(std::vector<ConfigKey>& out, std::string name) : out_(out), name_(std::move(name)) {}
-
-  template <typename Member>
-  void text(const char* name, Member member, const char* help, Status (*check)(std::string_view) = nullptr) {
-    add(name, help, "string", "", '"' + member(defaults_) + '"',
-        [=](Config& config, const ConfigValue& v) -> Status {
-          if (v.kind != Kind::kText) return wrong("must be a string");
-          if (check != nullptr) {
-            if (auto ok = check(v.text); !ok) return ok;
-          }
-          member(config) = v.text;
-          return {};
-        });
-  }
-
-  template <typename Member>
-  void flag(const char* name, Member member, const char* help) {
-    add(name, help, "boolean", "", member(defaults_) ? "true" : "false",
-        [=](Config& config, const ConfigValue& v) -> Status {
-          if (v.kind != Kind::kBoolean) return wrong("must be true or false");
-          member(config) = v.boolean;
-          return {};
-        });
-  }
-
-  template <typename Member>
-  void texts(const char* name, Member member, const char* help) {
-    add(name, help, "list of strings", "", "[]", [=](Config& config, const ConfigValue& v) -> Status {
-      if (v.kind != Kind::kTexts) return wrong("must be a list of strings");
-      member(config) = v.texts;
-      return {};
-    });
-  }
-
-  template <typename Member>
-  void number(const char* name, Member member, int64_t min, int64_t max, const char* help) {
-    const std::string range = std::to_string(min) + " to " + std::to_string(max);
-    add(name, help, "integer", range, std::to_string(member(defaults_)),
-        [=](Config& config, const ConfigValue& v) -> Status {
-          if (v.kind != Kind::kInteger) return wrong("must be a whole number");
-          if (v.integer < min || v.integer > max) return wrong("must be " + range);
-          member(config) = static_cast<std::remove_reference_t<decltype(member(config))>>(v.integer);
-          return {};
-        });
-  }
-
-  template <typename Member>
-  void duration(const char* name, Member member, Duration min, Duration max, const char* help) {
-    const std::string range =
-        print_quantity(min.count(), kTimeUnits) + " to " + print_quantity(max.count(), kTimeUnits);
-    add(name, help, "duration", range, '"' + print_quantity(member(defaults_).count(), kTimeUnits) + '"',
-        [=](Config& config, const ConfigValue& v) -> Status {
-          const auto value = v.kind == Kind::kText ? parse_quantity(v.text, kTimeUnits) : std::nullopt;
-          if (!value) return wrong("must be a duration with its unit (ms, s, m, h or d), such as \"5m\"");
-          if (*value < min.count() || *value > max.count()) return wrong("must be " + range);
-          member(config) = Duration{*value};
-          return {};
-        });
-  }
-
-  template <typename Member>
-  void size(const char* name, Member member, int64_t min, int64_t max, const char* help) {
-    const std::string range = print_quantity(min, kSizeUnits) + " to " + print_quantity(max, kSizeUnits);
-    const auto fallback = static_cast<int64_t>(member(defaults_));
-    add(name, help, "size", range, '"' + print_quantity(fallback, kSizeUnits) + '"',
-        [=](Config& config, const ConfigValue& v) -> Status {
-          const auto value = v.kind == Kind::kText ? parse_quantity(v.text, kSizeUnits) : std::nullopt;
-          if (!value) return wrong("must be a size with its unit (B, KiB, MiB or GiB), such as \"64MiB\"");
-          if (*value < min || *value > max) return wrong("must be " + range);
-          member(config) = static_cast<std::remove_reference_t<decltype(member(config))>>(*value);
-          return {};
-        });
-  }
-
- private:
-  template <typename Set>
-  void add(const char* name, const char* help, const char* type, std::string range, std::string fallback,
-           Set set) {
-    out_.push_back({name_, name, help, type, std::move(range), std::move(fallback), std::move(set)});
-  }
-
-  std::vector<ConfigKey>& out_;
-  std::string name_;
-  Config defaults_;
-};
 
 #define MEMBER(path) [](Config& c) -> auto& { return c.path; }
 

@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include <unistd.h>
+
 #include "alerts/http_sender.h"
 #include "app/server_start.h"
 #include "pipeline/observation_sink.h"
@@ -46,6 +48,11 @@ Status start_broker(Server::Parts& p) {
   return p.broker->start();
 }
 
+std::string machine_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
 Status start_alerts(Server::Parts& p) {
   auto signer = alerts::Signer::open(p.data.file("sns"), "sns." + p.config.account.region + ".amazonaws.com",
                                      p.random, p.clock.now());
@@ -53,6 +60,8 @@ Status start_alerts(Server::Parts& p) {
   p.signer = std::move(*signer);
   alerts::StageOptions options;
   options.account = p.scope;
+  options.targets = p.config.alerts.targets;
+  options.hostname = machine_name();
   options.public_url = [&p]() -> std::string {
     if (p.endpoints.api_tls.empty()) return p.endpoints.api_url();
     return "https://" + p.config.server.endpoint_host +
@@ -63,16 +72,17 @@ Status start_alerts(Server::Parts& p) {
   sender.private_allowed = p.config.sns.private_endpoints;
   p.alerts = std::make_unique<alerts::Stage>(
       options, *p.log, p.store, p.alert_tables, *p.authorizer, *p.signer, alerts::make_http_sender(sender),
+      alerts::make_syslog_sender,
       [&p](alerts::MqttMessage given, std::function<void(Status)> done) {
         auto message = std::make_shared<broker::Message>();
         message->topic = std::move(given.topic);
         message->payload = std::move(given.payload);
-        message->qos = 1;
+        message->qos = given.qos;
         message->hops = given.hops;
         message->offspring_max = given.offspring_max;
         p.broker->publisher().publish(std::move(message), std::move(done));
       },
-      p.clock, p.random, p.logger, p.metrics);
+      p.clock, p.steady, p.random, p.logger, p.metrics);
   return {};  // started once the listeners' addresses are known, which its links name
 }
 
@@ -95,6 +105,7 @@ Status start_detect(Server::Parts& p) {
   detect.engine.tick = p.config.detect.tick;
   detect.values_kept = p.config.detect.value_retention;
   detect.violations_kept = p.config.detect.violation_retention;
+  detect.alerts_without_sns = !p.config.alerts.targets.empty();
   p.detect = std::make_unique<pipeline::DetectStage>(
       detect, *p.log, p.store, p.detect_tables, p.registry_tables, p.scope, p.clock, p.logger, p.metrics);
   if (auto ok = p.detect->load(); !ok) return ok;

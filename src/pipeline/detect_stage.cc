@@ -63,7 +63,9 @@ struct DetectStage::Counters {
 
 struct DetectStage::PartitionState {
   PartitionState(uint32_t i, const DetectStage& stage)
-      : index(i), engine(stage.options_.engine), writer(i, stage.account_, stage.log_, stage.logger_) {}
+      : index(i),
+        engine(stage.options_.engine),
+        writer(i, stage.options_.alerts_without_sns, stage.account_, stage.log_, stage.logger_) {}
 
   uint32_t index;
   detect::Engine engine;

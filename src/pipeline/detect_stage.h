@@ -25,6 +25,8 @@ struct DetectStageOptions {
   detect::EngineOptions engine;
   Duration values_kept{14LL * 24 * 3600 * 1000};
   Duration violations_kept{30LL * 24 * 3600 * 1000};
+  // Alerts have targets that profiles do not name: events of profiles without an SNS topic are told, too.
+  bool alerts_without_sns = false;
   size_t read_bytes_max = 1 << 20;  // records of one step
   size_t tick_things_max = 10'000;  // things of one step of a tick or of its thresholds
   Duration retry_interval{500};     // between attempts while the log refuses

@@ -127,7 +127,11 @@ Status DetectWriter::write_event(const detect::ViolationEvent& event, Timestamp 
 
 void DetectWriter::send_alert(const detect::ViolationEvent& event, const json::object& document,
                               Timestamp now, log::Batch& batch) const {
-  if (!event.profile || !event.profile->alert_target || event.behavior->suppress_alerts) return;
+  // The copy of a behaviour that went away says so, too.
+  const json::object* behavior = json::find_object(document, "behavior");
+  if (behavior != nullptr && json::bool_or(*behavior, "suppressAlerts", false)) return;
+  const bool to_sns = event.profile && event.profile->alert_target;
+  if (!to_sns && !alerts_without_sns_) return;
   // The members and their order as AWS's notification has them.
   json::object message;
   for (const char* name : {"violationEventTime", "thingName", "behavior", "violationEventType", "metricValue",
@@ -135,9 +139,13 @@ void DetectWriter::send_alert(const detect::ViolationEvent& event, const json::o
     if (const json::value* value = json::find(document, name)) message[name] = *value;
   }
   alerts::AlertRecord record;
-  record.topic_arn = event.profile->alert_target->topic_arn;
-  record.role_arn = event.profile->alert_target->role_arn;
-  record.source_arn = account_.arn("iot", "securityprofile/" + event.profile->name);
+  if (to_sns) {
+    record.topic_arn = event.profile->alert_target->topic_arn;
+    record.role_arn = event.profile->alert_target->role_arn;
+    record.source_arn = account_.arn("iot", "securityprofile/" + event.profile->name);
+  }
+  record.violation = true;
+  record.explanation = event.explanation;
   record.message = json::serialize(message);
   batch.append({"alerts", 0}, alerts::encode_alert(record), now);
 }

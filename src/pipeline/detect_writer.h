@@ -13,8 +13,14 @@ namespace fleetward::pipeline {
 // Turns the effects of detect steps into what the log keeps. One partition's; the stage's thread.
 class DetectWriter {
  public:
-  DetectWriter(uint32_t partition, const AccountScope& account, log::Log& log, Logger& logger)
-      : partition_(partition), account_(account), log_(log), logger_(logger) {}
+  // `alerts_without_sns`: see DetectStageOptions.
+  DetectWriter(uint32_t partition, bool alerts_without_sns, const AccountScope& account, log::Log& log,
+               Logger& logger)
+      : partition_(partition),
+        alerts_without_sns_(alerts_without_sns),
+        account_(account),
+        log_(log),
+        logger_(logger) {}
 
   // Adds everything to `batch`. `now` is the time of appended records. kUnavailable if the log cannot be read
   // (for the copy of a behaviour that is gone).
@@ -32,6 +38,7 @@ class DetectWriter {
                   log::Batch& batch) const;
 
   uint32_t partition_;
+  bool alerts_without_sns_;
   const AccountScope& account_;
   log::Log& log_;
   Logger& logger_;

@@ -7,7 +7,6 @@
 
 #include <gtest/gtest.h>
 
-#include "alerts/retry.h"
 #include "alerts/signer.h"
 #include "core/encoding.h"
 
@@ -98,23 +97,6 @@ TEST(Signer, KeepsItsKey) {
   EXPECT_EQ((*second)->sign("text", "2"), two);
   std::filesystem::remove(directory + "/signing.key");
   EXPECT_FALSE(Signer::open(directory, "other", random, SystemClock().now()));
-}
-
-TEST(Retry, Decides) {
-  using Next = RetryDecision::Next;
-  const Timestamp now{1000};
-  const RetryPolicy policy;
-  EXPECT_EQ(decide({204, ""}, 1, policy, now).next, Next::kDone);
-  EXPECT_EQ(decide({404, ""}, 1, policy, now).next, Next::kDrop);
-  EXPECT_EQ(decide({404, ""}, 1, policy, now).reason, "refused");
-  for (const int status : {0, 301, 429, 500, 503}) {
-    const auto decision = decide({status, "x"}, 1, policy, now);
-    EXPECT_EQ(decision.next, Next::kRetry) << status;
-    EXPECT_EQ(decision.when.ms, 21'000) << status;
-    EXPECT_EQ(decide({status, "x"}, 3, policy, now).next, Next::kRetry) << status;
-    EXPECT_EQ(decide({status, "x"}, 4, policy, now).next, Next::kDrop) << status;
-    EXPECT_EQ(decide({status, "x"}, 4, policy, now).reason, "exhausted") << status;
-  }
 }
 
 }  // namespace

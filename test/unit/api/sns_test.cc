@@ -32,12 +32,12 @@ class SnsTest : public testing::Test {
     sender = made.get();
     stage = std::make_unique<alerts::Stage>(
         alerts::StageOptions{.account = account, .public_url = [] { return "http://h"; }}, log, store, tables,
-        *authorizer, signer(), std::move(made),
+        *authorizer, signer(), std::move(made), alerts::make_syslog_sender,
         [this](alerts::MqttMessage message, std::function<void(Status)> done) {
           mqtt_topics.push_back(std::move(message.topic));
           done({});
         },
-        clock, random, logger, metrics);
+        clock, clock, random, logger, metrics);
     service = sns::service({store, tables, *stage, account, authorize, clock, random});
   }
   static const alerts::Signer& signer() {

@@ -75,6 +75,100 @@ TEST(Config, ConnectionsLeaveDescriptorsToTheRest) {
   EXPECT_EQ(shared(1), std::make_tuple(true, size_t{1}, 1U));
 }
 
+const std::string kTargets = R"([[alerts.targets]]
+type = "mqtt"
+name = "bus"
+topic = "alerts/${thing}"
+qos = 0
+profiles = ["plant-*"]
+
+[[alerts.targets]]
+name = "hook"
+url = "https://hooks.example/x"
+secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+type = "webhook"
+give_up_after = "1h"
+
+[[alerts.targets]]
+type = "syslog"
+name = "siem"
+address = "logs.example:601"
+transport = "tcp"
+framing = "newline"
+events = ["in-alarm"]
+)";
+
+TEST(Config, ReadsAlertTargets) {
+  const auto config = parse_config(kTargets, "f.toml");
+  ASSERT_TRUE(config) << config.error().message;
+  using alerts::Target;
+  const auto& targets = config->alerts.targets;
+  ASSERT_EQ(targets.size(), 3u);
+  EXPECT_EQ(targets[0].kind, Target::Kind::kMqtt);
+  EXPECT_EQ(targets[0].qos, 0);
+  EXPECT_EQ(targets[0].profiles, std::vector<std::string>{"plant-*"});
+  EXPECT_EQ(targets[1].kind, Target::Kind::kWebhook);
+  EXPECT_EQ(targets[1].give_up_after, Duration{3'600'000});
+  EXPECT_EQ(targets[1].keys.size(), 1u);
+  EXPECT_EQ(targets[2].transport, Target::Transport::kTcp);
+  EXPECT_FALSE(targets[2].octet_counting);
+  EXPECT_EQ(targets[2].events, std::vector<std::string>{"in-alarm"});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    BadTargets, ConfigRefusal,
+    testing::Values(
+        Refusal{"[[alerts.targets]]\nname = \"a\"\n", "f.toml:1: alerts.targets[a] needs type"},
+        Refusal{"[[alerts.targets]]\nname = \"a\"\ntype = \"email\"\n",
+                "f.toml:3: alerts.targets[a].type must be mqtt, webhook or syslog"},
+        Refusal{"\n[[alerts.targets]]\nname = \"a\"\ntype = \"mqtt\"\n",
+                "f.toml:2: alerts.targets[a] needs topic"},
+        Refusal{"[[alerts.targets]]\ntype = \"mqtt\"\ntopic = \"x\"\n",
+                "f.toml:1: alerts.targets[] name must be"},
+        Refusal{"[[alerts.targets]]\nname = \"a\"\ntype = \"mqtt\"\ntopics = \"x\"\n",
+                "f.toml:4: unknown key alerts.targets[a].topics"},
+        Refusal{"[[alerts.targets]]\nname = \"a\"\ntype = \"mqtt\"\nurl = \"x\"\n",
+                "f.toml:4: alerts.targets[a].url is for type webhook only"},
+        Refusal{"[[alerts.targets]]\nname = \"a\"\ntype = \"mqtt\"\nca_file = \"x\"\n",
+                "is for type webhook, syslog only"},
+        Refusal{"[[alerts.targets]]\nname = \"a\"\ntype = \"mqtt\"\nqos = 2\n",
+                "f.toml:4: alerts.targets[a].qos must be 0 to 1"},
+        Refusal{"[[alerts.targets]]\nname = \"a\"\ntype = \"webhook\"\nurl = \"http://a.example\"\n",
+                "f.toml:1: alerts.targets[a] url must be https://"},
+        Refusal{"[[alerts.targets]]\nname = \"a\"\ntype = \"mqtt\"\ntopic = \"x\"\n"
+                "[[alerts.targets]]\nname = \"a\"\ntype = \"mqtt\"\ntopic = \"x\"\n",
+                "f.toml:5: alerts.targets[a] is there twice"},
+        Refusal{"[alerts]\nx = 1\n", "f.toml:2: unknown key alerts.x"},
+        Refusal{"[alerts.targets]\nname = \"a\"\n", "alerts.targets must be [[alerts.targets]] tables"},
+        Refusal{"alerts = 1\n", "unknown section or key 'alerts'"}));
+
+TEST(Config, ThereAreAtMostSoManyTargets) {
+  std::string text;
+  for (size_t i = 0; i <= alerts::kTargetsMax; ++i) {
+    text += "[[alerts.targets]]\ntype = \"mqtt\"\ntopic = \"x\"\nname = \"t" + std::to_string(i) + "\"\n";
+  }
+  const auto config = parse_config(text, "f.toml");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().message, "f.toml:129: more than 32 targets");
+}
+
+TEST(Config, EveryDefaultOfATargetIsInItsRangeAndDocumented) {
+  const std::string reference = configuration_reference();
+  for (const TargetKey& key : target_keys()) {
+    EXPECT_NE(reference.find("| `" + key.name + "` |"), std::string::npos) << key.name;
+    if (key.default_text == "\"\"" || key.name == "type" || key.name == "framing") continue;
+    const bool mqtt = key.only.empty() || key.only == "mqtt";
+    const std::string start =
+        mqtt ? "type = \"mqtt\"\ntopic = \"x\"\n"
+        : key.only == "webhook"
+            ? "type = \"webhook\"\nurl = \"https://a\"\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n"
+            : "type = \"syslog\"\naddress = \"a:1\"\n";
+    const auto config =
+        parse_config("[[alerts.targets]]\nname = \"a\"\n" + start + key.name + " = " + key.default_text, "f");
+    EXPECT_TRUE(config) << key.name << ": " << config.error().message;
+  }
+}
+
 TEST(Config, EveryDefaultIsInItsRangeAndDocumented) {
   const std::string reference = configuration_reference();
   for (const ConfigKey& key : config_keys()) {

@@ -142,6 +142,32 @@ TEST_F(DetectStageTest, AReportBecomesAValueAnExportAndAnAlert) {
   EXPECT_EQ(last, 0U);
 }
 
+TEST_F(DetectStageTest, TheServersOwnTargetsAreToldOfProfilesWithoutATopicToo) {
+  std::string without = kProfile;
+  const size_t begin = without.find("\"alertTargets\""), end = without.find("\"metricsExportConfig\"");
+  put_profile(without.erase(begin, end - begin));
+  for (const bool own_targets : {false, true}) {
+    log::MemoryLog log;
+    DetectStageOptions with = options();
+    with.alerts_without_sns = own_targets;
+    const auto stage = this->stage(log, with);
+    play(log);
+    drain(*stage);
+    const auto records = read_all(log, {"alerts", 0});
+    ASSERT_EQ(records.size(), own_targets ? 3U : 0U);  // the suppressed behaviour is told to nobody
+    for (const log::Record& record : records) {
+      const auto alert = alerts::decode_alert(record.value);
+      ASSERT_TRUE(alert);
+      EXPECT_TRUE(alert->violation);
+      EXPECT_EQ(alert->topic_arn, "");
+      EXPECT_EQ(alert->message.find("\"quiet\""), std::string::npos);
+    }
+    if (!own_targets) continue;
+    EXPECT_EQ(alerts::decode_alert(records[0].value)->explanation,
+              "{\"number\":-102} is not greater-than -100, data point 1 of 1 in a row");
+  }
+}
+
 TEST_F(DetectStageTest, ACrashAtAnyWriteLosesAndRepeatsNothing) {
   DetectStageOptions small = options();
   small.read_bytes_max = 1;  // a step for each record
