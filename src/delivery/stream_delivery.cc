@@ -135,8 +135,7 @@ Timestamp StreamDelivery::attempt(const Stream& stream, const Instant& now) {
 
 Status StreamDelivery::upload(const Stream& stream) {
   refused_ = false;
-  if (auto allowed = context_.may_put(stream, pending_->role_arn,
-                                      "arn:aws:s3:::" + pending_->bucket + "/" + pending_->key);
+  if (auto allowed = context_.may_put(stream, pending_->role_arn, pending_->bucket, pending_->key);
       !allowed) {
     refused_ = true;
     context_.probe.failed_role.Increment();

@@ -19,8 +19,8 @@
 namespace fleetward::delivery {
 
 // May the role store this object now? The reason if not.
-using RoleCheck =
-    std::function<Status(const Stream& stream, const std::string& role_arn, const std::string& object_arn)>;
+using RoleCheck = std::function<Status(const Stream& stream, const std::string& role_arn,
+                                       const std::string& bucket, const std::string& key)>;
 
 // What every stream's delivery works with.
 struct DeliveryContext {
@@ -51,7 +51,7 @@ class StreamDelivery {
 
   // Does what is due, at most one upload, and answers when to call again: the end of an interval or of a
   // pause, `now` if there is more to do, or kNever (when records arrive); all on the steady clock.
-  // `control_version` is the snapshot's: a refusal is tried again soon after the control state changed.
+  // `control_version` changes with the control state and with the buckets: a refusal is tried again soon after.
   Timestamp step(const Stream& stream, uint64_t control_version, const Instant& now);
 
   // What stands to be delivered, for metrics.

@@ -20,14 +20,19 @@ constexpr std::chrono::milliseconds kBacklogInterval{1000};  // between updates 
 constexpr Duration kSyncRetry{1000};
 
 // The confused-deputy keys a trust policy may ask for.
-RoleCheck role_check(const identity::Authorizer& authorizer, std::string account) {
-  return [&authorizer, account = std::move(account)](const Stream& stream, const std::string& role_arn,
-                                                     const std::string& object_arn) {
+// And a bucket of ours has a policy of its own to say what the role may do.
+RoleCheck role_check(const identity::Authorizer& authorizer, lake::Sink& sink, std::string account) {
+  return [&authorizer, &sink, account = std::move(account)](const Stream& stream, const std::string& role_arn,
+                                                            const std::string& bucket,
+                                                            const std::string& key) -> Status {
+    const auto policy = sink.bucket_policy(bucket);
+    if (!policy) return fail(policy.error());
     identity::MapContext context;
     context.set("sts:ExternalId", account);
     context.set("aws:SourceAccount", account);
     context.set("aws:SourceArn", stream.arn);
-    return authorizer.authorize_role(role_arn, "firehose.amazonaws.com", "s3:PutObject", object_arn, context);
+    return authorizer.authorize_role(role_arn, "firehose.amazonaws.com", "s3:PutObject",
+                                     "arn:aws:s3:::" + bucket + "/" + key, context, policy->get());
   };
 }
 
@@ -45,7 +50,7 @@ struct Worker::Impl {
         steady(the_steady),
         logger(the_logger),
         probe(metrics),
-        context{options, log, role_check(authorizer, options.account), sink, random, logger, probe} {
+        context{options, log, role_check(authorizer, sink, options.account), sink, random, logger, probe} {
     // Lives as long as the store's listener list: the listener outlives this object's threads.
     store.on_change([signal = signal](state::SnapshotPtr) { signal->control_changed(); });
   }
@@ -113,6 +118,7 @@ struct Worker::Impl {
   std::map<std::string, Task> tasks;                     // by stream id
   std::set<std::pair<Timestamp, std::string>> schedule;  // of the tasks that are not busy
   state::SnapshotPtr synced;  // what the tasks were last brought in line with; null: to be done again
+  uint64_t buckets_version = 0;
   bool syncing = false;
   Timestamp sync_again = kNever;  // after the log or the store refused
   Timestamp published;
@@ -164,6 +170,11 @@ bool Worker::Impl::run_once(std::unique_lock<std::mutex>& lock) {
     return true;
   }
   take_wakes(now.steady);
+  // A bucket is not control state, but may be what a refused delivery waits for as well.
+  if (const uint64_t version = context.sink.buckets_version(); version != buckets_version) {
+    buckets_version = version;
+    wake_failing(now.steady);
+  }
   if (schedule.empty() || schedule.begin()->first > now.steady) return false;
   const std::string id = schedule.begin()->second;
   step(id, lock, now);
@@ -181,7 +192,8 @@ void Worker::Impl::step(const std::string& id, std::unique_lock<std::mutex>& loc
   const Stream* stream = snapshot->get(tables.streams).find(task.name);
   Timestamp due = kNever;
   const bool gone = stream == nullptr || stream->id != id || stream->status == StreamStatus::kDeleting;
-  if (!gone) due = task.delivery->step(*stream, snapshot->version(), now);
+  const uint64_t version = snapshot->version() + context.sink.buckets_version();
+  if (!gone) due = task.delivery->step(*stream, version, now);
   lock.lock();
   task.busy = false;
   task.last_step = now.steady;

@@ -2,20 +2,43 @@
 
 #include <utility>
 
+#include "identity/resource_policy.h"
+
 namespace fleetward::identity {
 namespace {
 
-Error denied(std::string_view who, std::string_view action, std::string_view resource, bool explicit_deny) {
+Error denied(std::string_view who, std::string_view action, std::string_view resource, bool explicit_deny,
+             std::string_view kind = "an identity-based") {
   std::string text = "User: ";
   text.append(who).append(" is not authorized to perform: ").append(action);
   text.append(" on resource: ").append(resource);
   if (explicit_deny) {
-    text.append(" with an explicit deny in an identity-based policy");
+    text.append(" with an explicit deny in ").append(kind).append(" policy");
   } else {
     text.append(" because no identity-based policy allows the ").append(action).append(" action");
   }
   return {ErrorCode::kPermissionDenied, std::move(text)};
 }
+
+// The condition keys of the role's own request, over those of the service that assumed it.
+class RoleContext final : public RequestContext {
+ public:
+  RoleContext(const RequestContext& below, std::string_view role_arn, const std::string& account)
+      : below_(below) {
+    own_.set("aws:PrincipalArn", std::string(role_arn));
+    own_.set("aws:PrincipalAccount", account);
+    own_.set("aws:PrincipalType", "AssumedRole");
+    own_.set("aws:SecureTransport", "true");  // the request does not leave the process
+  }
+  std::span<const std::string> find(std::string_view key) const override {
+    const auto own = own_.find(key);
+    return own.empty() ? below_.find(key) : own;
+  }
+
+ private:
+  const RequestContext& below_;
+  MapContext own_;
+};
 
 }  // namespace
 
@@ -75,7 +98,8 @@ Status Authorizer::authorize(const Caller& caller, std::string_view action, std:
 }
 
 Status Authorizer::authorize_role(std::string_view arn, std::string_view service, std::string_view action,
-                                  std::string_view resource, const RequestContext& context) const {
+                                  std::string_view resource, const RequestContext& context,
+                                  const PolicyDocument* resource_policy) const {
   const state::SnapshotPtr snapshot = store_.snapshot();
   const Role* role = find_role(*snapshot, arn);
   if (role == nullptr) return fail(ErrorCode::kNotFound, "the role " + std::string(arn) + " does not exist");
@@ -84,9 +108,22 @@ Status Authorizer::authorize_role(std::string_view arn, std::string_view service
     return fail(ErrorCode::kPermissionDenied, "the trust policy of " + std::string(arn) + " does not let " +
                                                   std::string(service) + " assume it");
   }
-  const Decision decision = evaluate_all(documents_of(*snapshot, role->grants), action, resource, context);
-  if (decision == Decision::kAllow) return {};
-  return fail(denied(arn, action, resource, decision == Decision::kDeny));
+  const std::string account = scope_.account.str();
+  const RoleContext own(context, arn, account);
+  const Decision by_role = evaluate_all(documents_of(*snapshot, role->grants), action, resource, own);
+  Decision by_resource = Decision::kNoMatch;
+  if (resource_policy != nullptr) {
+    // The session is called by the service's first word.
+    const std::string session = "arn:aws:sts::" + account + ":assumed-role/" + role->name + "/" +
+                                std::string(service.substr(0, service.find('.')));
+    by_resource = evaluate_resource_policy(*resource_policy,
+                                           {.arn = session, .role_arn = std::string(arn), .account = account},
+                                           action, resource, own);
+  }
+  if (by_resource == Decision::kDeny) return fail(denied(arn, action, resource, true, "a resource-based"));
+  if (by_role == Decision::kDeny) return fail(denied(arn, action, resource, true));
+  if (by_role == Decision::kAllow || by_resource == Decision::kAllow) return {};
+  return fail(denied(arn, action, resource, false));
 }
 
 Status Authorizer::authorize_pass_role(const Caller& caller, std::string_view arn,

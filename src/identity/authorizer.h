@@ -32,9 +32,11 @@ class Authorizer {
   // aws:SourceArn, aws:SourceAccount, sts:ExternalId come from the context) and its permissions allow the
   // action on the resource. kNotFound or kPermissionDenied with a sentence that names the role and what is
   // missing. `service` is "iot.amazonaws.com", "firehose.amazonaws.com", ... Cost: two policy evaluations;
-  // callers on a hot path keep the answer until the snapshot's version changes.
+  // callers on a hot path keep the answer until the snapshot's version changes. `resource_policy`: that of
+  // the resource, if it has one: any Deny of role or resource refuses, an Allow of either admits.
   Status authorize_role(std::string_view role_arn, std::string_view service, std::string_view action,
-                        std::string_view resource, const RequestContext& context) const;
+                        std::string_view resource, const RequestContext& context,
+                        const PolicyDocument* resource_policy = nullptr) const;
 
   // iam:PassRole of the caller on the role, for the service; the role must exist in this account.
   // kInvalidArgument: not a role ARN of this account, or no such role.

@@ -119,6 +119,12 @@ StoreStatus LocalStore::write(const Change& change) {
   return status;
 }
 
+StoreStatus LocalStore::write_bucket(const Change& change) {
+  StoreStatus status = write(change);
+  if (status) ++buckets_version_;
+  return status;
+}
+
 uint64_t LocalStore::new_version() {
   const uint64_t id = files_->reserve();
   files_->settle(id);
@@ -130,7 +136,7 @@ StoreStatus LocalStore::create_bucket(const std::string& name, const std::string
   if (auto ok = check_bucket_name(name); !ok) return ok;
   if (auto ok = check_tags(tags, options_.limits.bucket_tags_max); !ok) return ok;
   const Timestamp now = clock_.now();
-  return write([&](Connection& db, std::vector<uint64_t>&) -> StoreStatus {
+  return write_bucket([&](Connection& db, std::vector<uint64_t>&) -> StoreStatus {
     if (find_bucket(db, name)) {
       return refuse(Reason::kBucketAlreadyOwned,
                     "Your previous request to create the named bucket succeeded and you already own it.");
@@ -150,7 +156,7 @@ StoreStatus LocalStore::create_bucket(const std::string& name, const std::string
 }
 
 StoreStatus LocalStore::delete_bucket(const std::string& name) {
-  return write([&](Connection& db, std::vector<uint64_t>& doomed) -> StoreStatus {
+  return write_bucket([&](Connection& db, std::vector<uint64_t>& doomed) -> StoreStatus {
     const auto id = find_bucket(db, name);
     if (!id) return no_such_bucket(name);
     if (db.prepare("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1").bind(*id).step()) {
@@ -226,7 +232,7 @@ StoreStatus LocalStore::set_bucket_policy(const std::string& name, const std::st
     auto parsed = identity::PolicyDocument::parse(text, bucket_policy_rules(options_.limits));
     if (!parsed) return refuse(Reason::kMalformedPolicy, parsed.error().message);
   }
-  return write([&](Connection& db, std::vector<uint64_t>&) -> StoreStatus {
+  return write_bucket([&](Connection& db, std::vector<uint64_t>&) -> StoreStatus {
     const auto id = find_bucket(db, name);
     if (!id) return no_such_bucket(name);
     db.prepare("UPDATE buckets SET policy = ? WHERE id = ?").bind(std::string_view(text)).bind(*id).step();

@@ -27,6 +27,7 @@ class LocalStore final : public ObjectStore {
   Status open();
 
   const StoreLimits& limits() const override { return options_.limits; }
+  uint64_t buckets_version() const override { return buckets_version_; }
   StoreStatus create_bucket(const std::string& name, const std::string& region,
                             std::vector<Tag> tags) override;
   StoreStatus delete_bucket(const std::string& name) override;
@@ -75,6 +76,8 @@ class LocalStore final : public ObjectStore {
   // Runs `change` durably, then removes what it doomed. Adds the forgetting of files removed earlier.
   using Change = std::function<StoreStatus(Connection&, std::vector<uint64_t>& doomed)>;
   StoreStatus write(const Change& change);
+  // As write(); whoever waits for a bucket looks again.
+  StoreStatus write_bucket(const Change& change);
   // `read(connection, bucket id)` on a snapshot; kNoSuchBucket.
   template <typename T>
   StoreResult<T> read(const std::string& bucket,
@@ -97,6 +100,7 @@ class LocalStore final : public ObjectStore {
   std::shared_mutex opening_;
   std::mutex policies_mutex_;
   std::map<std::string, std::shared_ptr<const identity::PolicyDocument>> policies_;  // by text
+  std::atomic<uint64_t> buckets_version_ = 0;
   prometheus::Counter& bytes_written_;
   prometheus::Counter& objects_written_;
 };

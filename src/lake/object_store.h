@@ -195,6 +195,8 @@ class ObjectStore {
   virtual ~ObjectStore() = default;
   virtual const StoreLimits& limits() const = 0;
 
+  // Rises with every change of a bucket itself: created, deleted, its policy set. Cheap.
+  virtual uint64_t buckets_version() const = 0;
   virtual StoreStatus create_bucket(const std::string& name, const std::string& region,
                                     std::vector<Tag> tags) = 0;
   virtual StoreStatus delete_bucket(const std::string& name) = 0;

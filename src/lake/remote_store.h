@@ -37,6 +37,10 @@ class RemoteStore final : public Sink {
   ~RemoteStore() override;
 
   Status put(const Object& object) override;
+  Result<std::shared_ptr<const identity::PolicyDocument>> bucket_policy(const std::string&) override {
+    return nullptr;
+  }
+  uint64_t buckets_version() const override { return 0; }
   // HEAD of the bucket: does it exist, may we, can we reach it? For start-up checks and /health.
   Status check_bucket(const std::string& bucket);
 

@@ -15,4 +15,13 @@ Status LocalSink::put(const Object& object) {
   return {};
 }
 
+Result<std::shared_ptr<const identity::PolicyDocument>> LocalSink::bucket_policy(const std::string& bucket) {
+  auto policy = store_.bucket_policy(bucket);
+  if (policy) return std::move(*policy);
+  const Reason reason = policy.error().reason;
+  // That a bucket is missing, put() says.
+  if (reason == Reason::kNoSuchBucketPolicy || reason == Reason::kNoSuchBucket) return nullptr;
+  return fail(to_error(policy.error()));
+}
+
 }  // namespace fleetward::lake

@@ -34,6 +34,9 @@ int64_t whole_seconds(Timestamp t) {
 }  // namespace
 
 // Source: Amazon S3 User Guide, "General purpose bucket naming rules".
+// Each label of a name is one of DNS: not empty, no hyphen at its ends.
+constexpr std::string_view kTornLabels[] = {"..", ".-", "-."};
+
 StoreStatus check_bucket_name(std::string_view name) {
   const bool good = name.size() >= 3 && name.size() <= 63 && is_lower_or_digit(name.front()) &&
                     is_lower_or_digit(name.back()) && std::all_of(name.begin(), name.end(), [](char c) {
@@ -42,7 +45,10 @@ StoreStatus check_bucket_name(std::string_view name) {
   const bool reserved = name.substr(0, 4) == "xn--" || name.substr(0, 7) == "sthree-" ||
                         (name.size() > 8 && name.substr(name.size() - 8) == "-s3alias") ||
                         (name.size() > 7 && name.substr(name.size() - 7) == "--ol-s3");
-  if (!good || reserved || name.find("..") != std::string_view::npos || looks_like_ipv4(name)) {
+  const bool torn = std::any_of(std::begin(kTornLabels), std::end(kTornLabels), [&](std::string_view pair) {
+    return name.find(pair) != std::string_view::npos;
+  });
+  if (!good || reserved || torn || looks_like_ipv4(name)) {
     return refuse(Reason::kInvalidBucketName, "The specified bucket is not valid.");
   }
   return {};

@@ -145,11 +145,14 @@ void ActionStage::Impl::attempt_due(ActionQueue& queue) {
 Status ActionStage::Impl::perform(const ActionRecord& record, const ActionTask& task) {
   if (task.kind == ActionTask::Kind::kS3) {
     const std::string object = "arn:aws:s3:::" + task.resource + "/" + task.key;
-    if (const Status& ok = runner.allowed(record.rule, task.role_arn, "s3:PutObject", object); !ok) return ok;
+    const auto policy = targets.bucket_policy(task.resource);
+    if (!policy) return fail(policy.error());
+    const Status ok = runner.allowed(record.rule, task.role_arn, "s3:PutObject", object, policy->get());
+    if (!ok) return ok;
     return targets.put_object(task.resource, task.key, task.body, task.canned_acl);
   }
-  if (const Status& ok = runner.allowed(record.rule, task.role_arn, "sns:Publish", task.resource); !ok)
-    return ok;
+  const Status ok = runner.allowed(record.rule, task.role_arn, "sns:Publish", task.resource);
+  if (!ok) return ok;
   return targets.publish_sns(task.resource, task.body, task.json_format, record.made);
 }
 

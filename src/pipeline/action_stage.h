@@ -19,6 +19,8 @@ namespace fleetward::pipeline {
 class ActionTargets {
  public:
   virtual ~ActionTargets() = default;
+  // What the bucket itself says of who may put there; null if that is not ours to ask.
+  virtual Result<std::shared_ptr<const identity::PolicyDocument>> bucket_policy(std::string_view bucket) = 0;
   // `canned_acl` may be empty.
   virtual Status put_object(std::string_view bucket, std::string_view key, std::string_view body,
                             std::string_view canned_acl) = 0;

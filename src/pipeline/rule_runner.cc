@@ -178,7 +178,8 @@ Status RuleRunner::put_records(const rules::Rule& rule, const std::string& role,
 Status RuleRunner::republish(const rules::Rule& rule, const std::string& role, rules::RepublishCall& call,
                              Effects& effects) {
   const std::string resource = services_.account.arn("iot", "topic/" + call.topic);
-  if (const Status& ok = allowed(rule.name, role, "iot:Publish", resource); !ok) return ok;
+  refresh();
+  if (const Status& ok = grant(rule.name, role, "iot:Publish", {}, resource).allowed; !ok) return ok;
   auto message = std::make_shared<broker::Message>();
   message->topic = call.topic;
   message->payload = std::move(call.payload);
@@ -195,10 +196,22 @@ Status RuleRunner::republish(const rules::Rule& rule, const std::string& role, r
   return {};
 }
 
-const Status& RuleRunner::allowed(std::string_view rule, std::string_view role, std::string_view action,
-                                  std::string_view resource) {
+Status RuleRunner::allowed(std::string_view rule, std::string_view role, std::string_view action,
+                           std::string_view resource, const identity::PolicyDocument* resource_policy) {
+  if (resource_policy != nullptr) {
+    return services_.authorizer.authorize_role(role, kService, action, resource, role_context(rule),
+                                               resource_policy);
+  }
   refresh();
   return grant(rule, role, action, {}, resource).allowed;
+}
+
+// What trust policies may ask about a rule.
+identity::MapContext RuleRunner::role_context(std::string_view rule) const {
+  identity::MapContext context;
+  context.set("aws:SourceArn", services_.account.arn("iot", "rule/" + std::string(rule)));
+  context.set("aws:SourceAccount", services_.account.account.str());
+  return context;
 }
 
 // Either a stream by its name or a resource by its ARN.
@@ -212,16 +225,13 @@ const RuleRunner::Grant& RuleRunner::grant(std::string_view rule, std::string_vi
   if (const auto found = grants_.find(std::string_view(grant_key_)); found != grants_.end())
     return found->second;
   if (grants_.size() >= kGrantsMax) grants_.clear();
-  identity::MapContext context;
-  context.set("aws:SourceArn", services_.account.arn("iot", "rule/" + std::string(rule)));
-  context.set("aws:SourceAccount", services_.account.account.str());
   Grant fresh;
   std::string arn(resource);
   if (!stream.empty()) {
     arn = services_.account.arn("firehose", "deliverystream/" + std::string(stream));
     fresh.stream = delivery::find_active(*snapshot_, services_.streams, stream);
   }
-  fresh.allowed = services_.authorizer.authorize_role(role, kService, action, arn, context);
+  fresh.allowed = services_.authorizer.authorize_role(role, kService, action, arn, role_context(rule));
   return grants_.emplace(grant_key_, std::move(fresh)).first->second;
 }
 

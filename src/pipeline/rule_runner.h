@@ -63,9 +63,10 @@ class RuleRunner {
   // counted. `now` is the time of what is appended.
   void run_error_action(const ActionRecord& run, Timestamp now, log::Batch& batch,
                         std::vector<broker::MessagePtr>& replies);
-  // The same question the actions ask: may `role` do `action` on `resource` for this rule?
-  const Status& allowed(std::string_view rule, std::string_view role, std::string_view action,
-                        std::string_view resource);
+  // The same question the actions ask: may `role` do `action` on `resource` for this rule? Remembered until
+  // the snapshot changes, unless the resource has a policy of its own, which may change at any time.
+  Status allowed(std::string_view rule, std::string_view role, std::string_view action,
+                 std::string_view resource, const identity::PolicyDocument* resource_policy = nullptr);
   RuleMetrics& metrics() { return metrics_; }
 
  private:
@@ -107,6 +108,7 @@ class RuleRunner {
                          const std::vector<rules::ActionFailure>& failures, Effects& effects);
   const Grant& grant(std::string_view rule, std::string_view role, std::string_view action,
                      std::string_view stream, std::string_view resource);
+  identity::MapContext role_context(std::string_view rule) const;
   void drop(std::string_view rule, const std::vector<rules::ActionFailure>& failures, Timestamp now);
 
   RuleServices services_;

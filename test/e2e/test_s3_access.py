@@ -8,6 +8,7 @@ import uuid
 import pytest
 from botocore.exceptions import ClientError
 
+import devices
 import lake
 
 
@@ -94,6 +95,35 @@ def test_a_bucket_policy_means_a_role_by_its_whole_arn(server, bucket):
     server.boto("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(
         statement("Deny", "s3:GetObject", f"arn:aws:s3:::{bucket}/*", Principal={"AWS": arn})))
     assert "with an explicit deny in a resource-based policy" in refused(lambda: s3.get_object(Bucket=bucket, Key="k"))
+
+
+def test_a_bucket_policy_is_asked_for_deliveries_too(server, name):
+    """By a stream's role and by a rule's, whatever the roles allow; and its Allow is enough for a role it names."""
+    bucket = lake.bucket(server)
+    s3, firehose = server.boto("s3"), server.boto("firehose")
+    lake.stream(server, name, bucket, Prefix="stream/")
+    deny = statement("Deny", "s3:PutObject", f"arn:aws:s3:::{bucket}/*", Principal="*")
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(deny))
+    firehose.put_record(DeliveryStreamName=name, Record={"Data": b"x"})
+
+    def told():
+        return [line for line in server.log().splitlines() if "delivery_failed" in line and f"stream={name} " in line]
+    devices.wait_for(told, what="the refusal in the log")
+    assert (f"User: arn:aws:iam::{server.account}:role/{name}-s3 is not authorized to perform: s3:PutObject on resource: "
+            f"arn:aws:s3:::{bucket}/stream/") in told()[0]
+    assert "with an explicit deny in a resource-based policy" in told()[0]
+    assert lake.objects(server, bucket) == {}
+    s3.delete_bucket_policy(Bucket=bucket)
+    devices.wait_for(lambda: list(lake.objects(server, bucket).values()) == [b"x"], timeout=10, what="the object")
+
+    weak = lake.role(server, f"{name}-weak", "iot", ["s3:GetObject"])
+    rule = name.replace("-", "_")
+    lake.rule(server, rule, f"SELECT * FROM '{name}'",
+              {"s3": {"roleArn": weak, "bucketName": bucket, "key": "rule"}})
+    server.boto("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(
+        statement("Allow", "s3:PutObject", f"arn:aws:s3:::{bucket}/rule", Principal={"AWS": weak})))
+    server.boto("iot-data").publish(topic=name, qos=1, payload=b"{}")
+    devices.wait_for(lambda: lake.objects(server, bucket, "rule") == {"rule": b"{}"}, what="the rule's object")
 
 
 def test_tags_at_an_upload_need_their_own_right(server, bucket):

@@ -1,6 +1,10 @@
 #include "api/s3/access.h"
 
 #include <map>
+#include <optional>
+
+#include "core/text.h"
+#include "identity/resource_policy.h"
 
 namespace fleetward::api::s3 {
 namespace {
@@ -10,7 +14,9 @@ using identity::Decision;
 // S3's own condition keys of one request, over those every request has.
 class S3Context final : public identity::RequestContext {
  public:
-  explicit S3Context(const http::S3Request& request) : below_(*request.context) {
+  S3Context(const http::S3Request& request, lake::ObjectStore& store, std::string bucket, std::string key,
+            const std::string& account, const std::vector<lake::Tag>* request_tags)
+      : below_(*request.context), store_(store), bucket_(std::move(bucket)), key_(std::move(key)) {
     for (const char* name : {"prefix", "delimiter", "max-keys"}) {
       if (const auto* parameter = request.find_query(name))
         own_.set(std::string("s3:") + name, parameter->value);
@@ -22,28 +28,48 @@ class S3Context final : public identity::RequestContext {
     }
     own_.set("s3:authType", request.presigned ? "REST-QUERY-STRING" : "REST-HEADER");
     own_.set("s3:signatureversion", "AWS4-HMAC-SHA256");
+    own_.set("s3:ResourceAccount", account);
+    own_.set("aws:ResourceAccount", account);
+    if (request_tags != nullptr) set_request_tags(*request_tags);
   }
   std::span<const std::string> find(std::string_view key) const override {
     const auto own = own_.find(key);
-    return own.empty() ? below_.find(key) : own;
+    if (!own.empty()) return own;
+    if (to_lower(key.substr(0, kExistingTag.size())) == kExistingTag) return existing_tags().find(key);
+    return below_.find(key);
   }
 
  private:
-  const identity::RequestContext& below_;
-  identity::MapContext own_;
-};
+  static constexpr std::string_view kExistingTag = "s3:existingobjecttag/";
 
-// A Deny for the whole account stops everyone in it; an Allow for the account leaves the choice to the
-// account's identity policies, so it admits nobody by itself.
-Decision evaluate_bucket_policy(const identity::PolicyDocument& policy, const identity::Caller& caller,
-                                std::string_view action, std::string_view resource,
-                                const identity::RequestContext& context) {
-  identity::Principal principal{.arn = caller.arn, .role_arn = caller.role_arn, .account = caller.account};
-  const Decision whole = policy.evaluate(action, resource, context, &principal);
-  if (whole != Decision::kAllow) return whole;
-  principal.account.clear();
-  return policy.evaluate(action, resource, context, &principal);
-}
+  void set_request_tags(const std::vector<lake::Tag>& tags) {
+    std::vector<std::string> keys;
+    for (const lake::Tag& tag : tags) {
+      own_.set("s3:RequestObjectTag/" + tag.key, tag.value);
+      keys.push_back(tag.key);
+    }
+    if (!keys.empty()) own_.set_list("s3:RequestObjectTagKeys", std::move(keys));
+  }
+  // Looked up once a policy asks.
+  const identity::MapContext& existing_tags() const {
+    if (!existing_) {
+      existing_.emplace();
+      const auto info = key_.empty() ? lake::StoreResult<lake::ObjectInfo>() : store_.head(bucket_, key_);
+      if (info) {
+        for (const lake::Tag& tag : info->attributes.tags) {
+          existing_->set("s3:ExistingObjectTag/" + tag.key, tag.value);
+        }
+      }
+    }
+    return *existing_;
+  }
+
+  const identity::RequestContext& below_;
+  lake::ObjectStore& store_;
+  const std::string bucket_, key_;
+  identity::MapContext own_;
+  mutable std::optional<identity::MapContext> existing_;
+};
 
 // Root can always repair a policy that locks everyone out.
 bool root_may_always(const identity::Caller& caller, std::string_view action) {
@@ -70,18 +96,20 @@ std::string resource_arn(std::string_view bucket, std::string_view key) {
 }
 
 ApiStatus Access::check(const http::S3Request& request, std::string_view action, const std::string& bucket,
-                        const std::string& key, bool new_bucket) const {
+                        const std::string& key, const Asked& asked) const {
   const identity::Caller& caller = request.caller;
   const std::string resource = bucket.empty() ? "*" : resource_arn(bucket, key);
-  const S3Context context(request);
+  const S3Context context(request, store_, bucket, key, scope_.account.str(), asked.tags);
   const std::string_view owner = request.headers.get("x-amz-expected-bucket-owner");
   if (!owner.empty() && owner != scope_.account.str()) return s3_fail("AccessDenied", "Access Denied");
 
   Decision by_policy = Decision::kNoMatch;
-  if (!bucket.empty() && !new_bucket) {
+  if (!bucket.empty() && !asked.new_bucket) {
     const auto policy = store_.bucket_policy(bucket);
     if (policy) {
-      by_policy = evaluate_bucket_policy(**policy, caller, action, resource, context);
+      by_policy = identity::evaluate_resource_policy(
+          **policy, {.arn = caller.arn, .role_arn = caller.role_arn, .account = caller.account}, action,
+          resource, context);
     } else if (policy.error().reason != lake::Reason::kNoSuchBucketPolicy) {
       return store_fail(policy.error());
     }

@@ -28,10 +28,18 @@ class Access {
   Access(IdentityDecision identity, lake::ObjectStore& store, AccountScope scope)
       : identity_(std::move(identity)), store_(store), scope_(std::move(scope)) {}
 
+  struct Asked {
+    bool new_bucket = false;                       // about to be created: it has no policy
+    const std::vector<lake::Tag>* tags = nullptr;  // that the request puts on the object
+  };
   // AccessDenied with AWS's sentence; NoSuchBucket if the bucket is not there. An empty bucket asks for the
-  // service ("*"). `new_bucket`: the bucket is about to be created, it has no policy.
+  // service ("*").
   ApiStatus check(const http::S3Request& request, std::string_view action, const std::string& bucket,
-                  const std::string& key, bool new_bucket = false) const;
+                  const std::string& key, const Asked& asked) const;
+  ApiStatus check(const http::S3Request& request, std::string_view action, const std::string& bucket,
+                  const std::string& key) const {
+    return check(request, action, bucket, key, {});
+  }
 
  private:
   const IdentityDecision identity_;

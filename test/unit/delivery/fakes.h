@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -96,6 +97,16 @@ class FakeSink final : public lake::Sink {
     if (status && stored) stored();  // without the lock: it may wait for one whose holder asks for content()
     return status;
   }
+  Result<std::shared_ptr<const identity::PolicyDocument>> bucket_policy(const std::string&) override {
+    const std::lock_guard lock(mutex_);
+    return policy_;
+  }
+  uint64_t buckets_version() const override { return version_; }
+  void set_policy(std::shared_ptr<const identity::PolicyDocument> policy) {
+    const std::lock_guard lock(mutex_);
+    policy_ = std::move(policy);
+    ++version_;
+  }
   // All objects in the order of their first appearance, one after the other.
   std::string content() {
     const std::lock_guard lock(mutex_);
@@ -134,6 +145,8 @@ class FakeSink final : public lake::Sink {
   }
 
   std::mutex mutex_;
+  std::shared_ptr<const identity::PolicyDocument> policy_;
+  std::atomic<uint64_t> version_ = 0;
 };
 
 }  // namespace fleetward::delivery

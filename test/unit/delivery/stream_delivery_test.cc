@@ -27,8 +27,9 @@ struct Process {
         probe(metrics),
         context{options,
                 log,
-                [this](const Stream&, const std::string&, const std::string& object) -> Status {
-                  asked = object;
+                [this](const Stream&, const std::string&, const std::string& bucket,
+                       const std::string& key) -> Status {
+                  asked = bucket + "/" + key;
                   return may_put;
                 },
                 the_sink,
@@ -107,7 +108,7 @@ TEST_F(StreamDeliveryTest, DeliversWhenTheIntervalEnds) {
   EXPECT_EQ(sink_.content(), "{\"a\":1}{\"b\":2}");
   EXPECT_TRUE(sink_.order[0].starts_with("lake/2026/11/24/07/metrics-1-2026-11-24-07-05-09-"))
       << sink_.order[0];
-  EXPECT_EQ("arn:aws:s3:::" + sink_.order[0], process().asked);
+  EXPECT_EQ(sink_.order[0], process().asked);
   EXPECT_EQ(process().delivery.backlog().state, StreamDelivery::Backlog::State::kIdle);
   // Nothing is left in the log.
   EXPECT_EQ(memory_.range(records_of(stream_)).begin, 2u);

@@ -33,6 +33,16 @@ class WorkerTest : public testing::Test {
       }
     }
   }
+  // Of the bucket, about everything in it.
+  void put_bucket_policy(const std::string& effect, const std::string& principal) {
+    sink_.set_policy(
+        identity::PolicyDocument::parse(R"({"Version":"2012-10-17","Statement":[{"Effect":")" + effect +
+                                            R"(","Action":"s3:PutObject","Resource":"arn:aws:s3:::lake/*",
+                                            "Principal":)" +
+                                            principal + "}]}",
+                                        {.principal_required = true})
+            .value());
+  }
   void put_role(const std::string& action) {
     identity::Role role;
     role.name = "delivery";
@@ -129,6 +139,37 @@ TEST_F(WorkerTest, ARefusedRoleIsShownAndRepaired) {
   wait_until([&] { return sink_.content() == "x"; });
   worker_.stop();
   EXPECT_EQ(worker_.last_error("id-a"), "");
+}
+
+TEST_F(WorkerTest, ABucketPolicyStopsWhatTheRoleAllows) {
+  put_bucket_policy("Deny", R"({"AWS":"arn:aws:iam::123456789012:role/delivery"})");
+  const Stream a = put_stream("a", "id-a", StreamStatus::kActive);
+  append(a, "x");
+  worker_.start();
+  while (worker_.last_error("id-a").empty()) std::this_thread::yield();
+  EXPECT_EQ(
+      worker_.last_error("id-a").find("User: arn:aws:iam::123456789012:role/delivery is not authorized to "
+                                      "perform: s3:PutObject on resource: arn:aws:s3:::lake/"),
+      0U);
+  EXPECT_NE(worker_.last_error("id-a").find("with an explicit deny in a resource-based policy"),
+            std::string::npos);
+  EXPECT_EQ(sink_.attempts, 0);
+  sink_.set_policy(nullptr);
+  wait_until([&] { return sink_.content() == "x"; });
+  worker_.stop();
+}
+
+TEST_F(WorkerTest, ABucketPolicyIsEnoughForTheRoleItNames) {
+  put_role("s3:GetObject");
+  put_bucket_policy("Allow", R"({"AWS":"arn:aws:iam::123456789012:root"})");  // leaves it to the role
+  worker_.start();
+  const Stream a = put_stream("a", "id-a", StreamStatus::kActive);
+  append(a, "x");
+  while (worker_.last_error("id-a").empty()) std::this_thread::yield();
+  EXPECT_NE(worker_.last_error("id-a").find("no identity-based policy allows"), std::string::npos);
+  put_bucket_policy("Allow", R"({"AWS":"arn:aws:iam::123456789012:role/delivery"})");
+  wait_until([&] { return sink_.content() == "x"; });
+  worker_.stop();
 }
 
 TEST_F(WorkerTest, GoesOnFromTheLogAfterAStart) {

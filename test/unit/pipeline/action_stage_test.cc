@@ -91,6 +91,9 @@ TEST(ActionQueue, TheWindowIsBounded) {
 // Answers with what was told, success by default, and lets a test wait for calls.
 class FakeTargets final : public ActionTargets {
  public:
+  Result<std::shared_ptr<const identity::PolicyDocument>> bucket_policy(std::string_view) override {
+    return policy;
+  }
   Status put_object(std::string_view bucket, std::string_view key, std::string_view body,
                     std::string_view acl) override {
     return note("put " + std::string(bucket) + "/" + std::string(key) + " " + std::string(body) +
@@ -121,7 +124,8 @@ class FakeTargets final : public ActionTargets {
   std::condition_variable changed;
   std::vector<std::string> calls;
   std::vector<Chain> sns_made;
-  std::deque<Status> answers;  // of put_object, in order; then success
+  std::shared_ptr<const identity::PolicyDocument> policy;  // of every bucket
+  std::deque<Status> answers;                              // of put_object, in order; then success
 };
 
 class FakePublisher final : public broker::InternalPublisher {
@@ -254,6 +258,23 @@ TEST_F(ActionStageTest, AsksTheRole) {
   publisher_.wait_for(1);
   EXPECT_NE(publisher_.messages[0]->payload.find("s3:PutObject on resource: arn:aws:s3:::b/a"),
             std::string::npos);
+  const std::lock_guard lock(targets_.mutex);
+  EXPECT_EQ(targets_.calls.size(), 1U);
+}
+
+TEST_F(ActionStageTest, AsksTheBucket) {
+  targets_.policy = identity::PolicyDocument::parse(
+                        R"({"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*",
+                            "Action":"s3:*","Resource":"arn:aws:s3:::b/*"}]})",
+                        {.principal_required = true})
+                        .value();
+  publish("x");
+  const auto stage = start();
+  publisher_.wait_for(1);
+  EXPECT_NE(
+      publisher_.messages[0]->payload.find(
+          "s3:PutObject on resource: arn:aws:s3:::b/a with an explicit deny in a resource-based policy"),
+      std::string::npos);
   const std::lock_guard lock(targets_.mutex);
   EXPECT_EQ(targets_.calls.size(), 1U);
 }
