@@ -23,11 +23,10 @@ constexpr size_t kHeaderFieldsMax = 200;
 class RequestParser final : public beast::http::basic_parser<true> {
  public:
   RequestHead head;
-  std::optional<BodySpool> spool;  // set once the body is wanted
-  uint64_t body_bytes_max = 0;
+  std::string body;  // what has arrived of it and was not passed on
+  uint64_t body_bytes = 0, body_bytes_max = 0;
   Status refused;     // why `head` is not acceptable
   bool over = false;  // more body than body_bytes_max
-  Status disk;
 
  private:
   using string_view = beast::string_view;
@@ -47,18 +46,19 @@ class RequestParser final : public beast::http::basic_parser<true> {
   }
   void on_header_impl(error_code&) override {}
   void on_body_init_impl(const boost::optional<uint64_t>&, error_code&) override {}
-  size_t take(string_view body, error_code& ec) {
-    if (spool->size() + body.size() > body_bytes_max) {
+  size_t take(string_view bytes, error_code& ec) {
+    if (body_bytes + bytes.size() > body_bytes_max) {
       over = true;
       ec = beast::http::error::body_limit;
       return 0;
     }
-    if (disk = spool->append({body.data(), body.size()}); !disk) ec = beast::http::error::body_limit;
-    return body.size();
+    body_bytes += bytes.size();
+    body.append(bytes.data(), bytes.size());
+    return bytes.size();
   }
-  size_t on_body_impl(string_view body, error_code& ec) override { return take(body, ec); }
+  size_t on_body_impl(string_view bytes, error_code& ec) override { return take(bytes, ec); }
   void on_chunk_header_impl(uint64_t, string_view, error_code&) override {}
-  size_t on_chunk_body_impl(uint64_t, string_view body, error_code& ec) override { return take(body, ec); }
+  size_t on_chunk_body_impl(uint64_t, string_view bytes, error_code& ec) override { return take(bytes, ec); }
   void on_finish_impl(error_code&) override {}
 };
 
@@ -154,14 +154,58 @@ asio::awaitable<bool> Server::Impl::Connection::read_head(RequestParser& parser)
   }
 }
 
-asio::awaitable<Server::Impl::Connection::Got> Server::Impl::Connection::read_body(RequestParser& parser) {
+asio::awaitable<std::unique_ptr<Response>> Server::Impl::Connection::on_handler(
+    const RequestHead& head, std::function<std::unique_ptr<Response>()> part) {
+  Handler& answerer = *server_.handler;
+  if (server_.waiting.fetch_add(1) >= server_.options.worker_queue_max) {
+    server_.waiting.fetch_sub(1);
+    server_.overloaded.Increment();
+    co_return std::make_unique<Response>(answerer.refusal(head, Refusal::kOverloaded));
+  }
+  std::unique_ptr<Response> response;
+  co_await server_.on_worker([&] {
+    server_.waiting.fetch_sub(1);
+    try {
+      response = part();
+    } catch (const std::exception& e) {
+      server_.logger.error("handler_threw", {{"reason", e.what()}});
+      response = std::make_unique<Response>(answerer.refusal(head, Refusal::kFailed));
+    }
+  });
+  co_return response;
+}
+
+// What has arrived of a body that is too large to be held, or nothing of one that is waited for.
+asio::awaitable<Status> Server::Impl::Connection::pass_on(RequestParser& parser, LargeBody& large) {
+  if (!large.started()) {
+    large.taker = server_.handler->taker(parser.head);
+    if (!large.taker) large.file.emplace(server_.options.spool_directory);
+  }
+  Status kept;
+  if (large.file) {
+    kept = large.file->append(parser.body);
+  } else if (large.taker) {
+    large.refused = co_await on_handler(parser.head, [&] { return large.taker->take(parser.body); });
+    if (large.refused) large.taker.reset();
+  }
+  parser.body.clear();
+  co_return kept;
+}
+
+asio::awaitable<Server::Impl::Connection::Got> Server::Impl::Connection::read_body(RequestParser& parser,
+                                                                                   LargeBody& large) {
   while (!parser.is_done()) {
     error_code ec;
     size_t used = 0;
     if (!input_.empty()) used = parser.put(asio::buffer(input_), ec);
     input_.erase(0, used);
     if (parser.over) co_return Got::kTooLarge;
-    if (!parser.disk) co_return Got::kNoDisk;
+    if (parser.body.size() > server_.options.memory_body_max) {
+      if (auto kept = co_await pass_on(parser, large); !kept) {
+        server_.logger.warn("request_body_not_kept", {{"reason", kept.error().message}});
+        co_return Got::kNoDisk;
+      }
+    }
     if (parser.is_done()) break;
     if (ec && ec != beast::http::error::need_more) co_return Got::kBroken;
     if (!ec && used > 0 && !input_.empty()) continue;
@@ -196,21 +240,25 @@ asio::awaitable<Response> Server::Impl::Connection::answer(RequestParser& parser
     unread_body_ = true;
     co_return answerer.refusal(head, Refusal::kBodyTooLarge);
   }
+  LargeBody large;
   if (!parser.is_done() && head.headers.has("expect") && input_.empty()) {
+    // Who waits for leave to send hears a refusal before it has sent anything.
+    large.taker = answerer.taker(head);
+    if (large.taker) (void)co_await pass_on(parser, large);
+    if (large.refused) {
+      unread_body_ = true;
+      co_return std::move(*large.refused);
+    }
     if (!co_await write("HTTP/1.1 100 Continue\r\n\r\n")) {
       unread_body_ = true;
       co_return Response{};
     }
   }
-  parser.spool.emplace(server_.options.spool_directory, server_.options.memory_body_max);
-  const Got got = co_await read_body(parser);
+  const Got got = co_await read_body(parser, large);
   if (got != Got::kWhole) {
     unread_body_ = true;
     if (got == Got::kTooLarge) co_return answerer.refusal(head, Refusal::kBodyTooLarge);
-    if (got == Got::kNoDisk) {
-      server_.logger.warn("request_body_not_kept", {{"reason", parser.disk.error().message}});
-      co_return answerer.refusal(head, Refusal::kOverloaded);
-    }
+    if (got == Got::kNoDisk) co_return answerer.refusal(head, Refusal::kOverloaded);
     server_.count(Broken::kBody);
     server_.logger.info("http_request_refused", {{"peer", peer_}, {"reason", "the body did not arrive"}});
     Response broken;
@@ -218,25 +266,20 @@ asio::awaitable<Response> Server::Impl::Connection::answer(RequestParser& parser
     broken.body = "the body did not arrive\n";
     co_return broken;
   }
-  if (server_.waiting.fetch_add(1) >= server_.options.worker_queue_max) {
-    server_.waiting.fetch_sub(1);
-    server_.overloaded.Increment();
-    co_return answerer.refusal(head, Refusal::kOverloaded);
-  }
-  Request request;
-  static_cast<RequestHead&>(request) = head;
-  request.body = parser.spool->finish();
-  Response response;
-  co_await server_.on_worker([&] {
-    server_.waiting.fetch_sub(1);
-    try {
-      response = answerer.handle(std::move(request));
-    } catch (const std::exception& e) {
-      server_.logger.error("handler_threw", {{"reason", e.what()}});
-      response = answerer.refusal(head, Refusal::kFailed);
+  if (large.file && !co_await pass_on(parser, large)) co_return answerer.refusal(head, Refusal::kOverloaded);
+  if (large.refused) co_return std::move(*large.refused);
+  const auto part = [&]() -> std::unique_ptr<Response> {
+    if (large.taker) {
+      auto refused = parser.body.empty() ? nullptr : large.taker->take(parser.body);
+      return refused ? std::move(refused) : std::make_unique<Response>(large.taker->finish());
     }
-  });
-  co_return response;
+    Request request;
+    static_cast<RequestHead&>(request) = head;
+    request.body = large.file ? large.file->finish() : memory_body(std::move(parser.body));
+    return std::make_unique<Response>(answerer.handle(std::move(request)));
+  };
+  std::unique_ptr<Response> response = co_await on_handler(head, part);
+  co_return std::move(*response);
 }
 
 asio::awaitable<bool> Server::Impl::Connection::one_request() {

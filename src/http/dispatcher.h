@@ -60,11 +60,14 @@ class Dispatcher final : public Handler {
   const std::vector<Service>& services() const;
 
   std::unique_ptr<Response> before_body(const RequestHead& head, uint64_t& body_bytes_max) override;
+  // Objects and parts of S3.
+  std::unique_ptr<BodyTaker> taker(const RequestHead& head) override;
   Response handle(Request request) override;
   Response refusal(const RequestHead& head, Refusal why) override;
 
  private:
   struct Impl;
+  class S3Taker;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -24,6 +24,10 @@ struct Outcome {
   std::string message;  // why it was refused
 };
 
+// Condition keys of a request.
+std::shared_ptr<identity::MapContext> request_context(const RequestHead& head, const identity::Caller& caller,
+                                                      std::string_view region, Timestamp now);
+
 struct Dispatcher::Impl {
   struct Entry {
     RestRouter router;
@@ -79,6 +83,12 @@ struct Dispatcher::Impl {
   Outcome run_service(Request& request, const Place& place, const std::string& request_id);
   Outcome run_unsigned_query(Request& request, const Place& place, const std::string& request_id);
   Outcome run_s3(Request& request, const Place& place, const std::string& request_id);
+  // Who sends this, and what the signature says of the body.
+  ApiResult<Verified> verify_s3(const RequestHead& head, const Place& place, Timestamp now) const;
+  S3Request s3_request(RequestHead head, const Verified& verified, const std::string& request_id,
+                       Timestamp now) const;
+  void refuse_s3(Outcome& outcome, const RequestHead& head, const ApiError& error,
+                 const std::string& request_id) const;
   void call(Outcome& outcome, size_t service, const Operation& operation, const json::object& arguments,
             const Call& call, const identity::RequestContext& context);
   struct Bound {

@@ -4,7 +4,6 @@
 #include "http/answers.h"
 #include "http/dispatcher_impl.h"
 #include "http/query_protocol.h"
-#include "http/s3_body.h"
 
 namespace fleetward::http {
 namespace {
@@ -13,6 +12,8 @@ std::string_view api_version(std::string_view xml_namespace) {
   while (xml_namespace.ends_with('/')) xml_namespace.remove_suffix(1);
   return xml_namespace.substr(xml_namespace.rfind('/') + 1);
 }
+
+}  // namespace
 
 std::shared_ptr<identity::MapContext> request_context(const RequestHead& head, const identity::Caller& caller,
                                                       std::string_view region, Timestamp now) {
@@ -42,8 +43,6 @@ std::shared_ptr<identity::MapContext> request_context(const RequestHead& head, c
   }
   return context;
 }
-
-}  // namespace
 
 Response Dispatcher::handle(Request request) {
   const auto started = std::chrono::steady_clock::now();
@@ -243,52 +242,6 @@ Outcome Dispatcher::Impl::run_unsigned_query(Request& request, const Place&, con
   operation.authorize = false;  // the operation itself checks its token
   call(outcome, *service, operation, bound->arguments,
        {anonymous, request.peer_address, request_id, {}, context.get()}, *context);
-  return outcome;
-}
-
-Outcome Dispatcher::Impl::run_s3(Request& request, const Place& where, const std::string& request_id) {
-  Outcome outcome{.service = "s3"};
-  const auto refuse = [&](const ApiError& error) {
-    outcome.error = error.name;
-    outcome.message = error.message;
-    outcome.response = s3->refuse(request, error, request_id);
-  };
-  const Timestamp now = clock.now();
-  Verified verified;
-  if (where.claim) {
-    outcome.caller = where.claim->access_key_id;
-    auto checked = verify(request, *where.claim, {}, verify_options(), keys, now);
-    if (!checked) {
-      refuse(auth_s3_error(checked.error(), options.account.region));
-      return outcome;
-    }
-    verified = std::move(*checked);
-    outcome.caller = verified.caller.arn;
-  } else {
-    const auto form = payload_form_of(request, false);
-    if (!form || *form == PayloadForm::kStreamingSigned || *form == PayloadForm::kStreamingSignedTrailer) {
-      refuse({400, "InvalidRequest", "An anonymous request cannot have this x-amz-content-sha256.", {}});
-      return outcome;
-    }
-    verified.payload = *form;
-    if (*form == PayloadForm::kHashed) verified.payload_sha256 = request.headers.get("x-amz-content-sha256");
-  }
-  auto body = make_s3_body(std::move(request.body), request, verified);
-  if (!body) {
-    refuse(body.error());
-    return outcome;
-  }
-  S3Request call;
-  call.context = request_context(request, verified.caller, options.account.region, now);
-  static_cast<RequestHead&>(call) = std::move(static_cast<RequestHead&>(request));
-  call.caller = std::move(verified.caller);
-  call.request_id = request_id;
-  call.presigned = verified.presigned;
-  call.body = std::move(*body);
-  outcome.response = s3->handle(std::move(call));
-  if (!outcome.response.headers.has("x-amz-request-id")) {
-    outcome.response.headers.add("x-amz-request-id", request_id);
-  }
   return outcome;
 }
 

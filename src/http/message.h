@@ -85,6 +85,18 @@ struct Response {
   uint64_t source_length = 0;
 };
 
+// Takes a body as it arrives, instead of letting it be gathered first. Called on control threads, one call at
+// a time; may block. Destroyed without finish(), the body did not arrive, and nothing of it is kept.
+class BodyTaker {
+ public:
+  virtual ~BodyTaker() = default;
+  // The next bytes, at most about ServerOptions::memory_body_max; none to ask whether the body is wanted at
+  // all. A response refuses the request: nothing else is called then.
+  virtual std::unique_ptr<Response> take(std::string_view bytes) = 0;
+  // All of it was taken.
+  virtual Response finish() = 0;
+};
+
 // Why the server itself refuses a request.
 enum class Refusal {
   kOverloaded,      // 503: too many requests wait for a worker, or the server is stopping
@@ -103,6 +115,10 @@ class Handler {
   // unread; nullptr lets the body come. Must not block on more than the processor. `body_bytes_max` is
   // in/out: the handler may raise or lower the bound for this request.
   virtual std::unique_ptr<Response> before_body(const RequestHead& head, uint64_t& body_bytes_max) = 0;
+  // After before_body(), on an I/O thread, for a body over ServerOptions::memory_body_max and for a client
+  // that waits for leave to send: who takes the body as it arrives, in place of handle(). nullptr: it is
+  // gathered (a large one in a file) and comes with handle().
+  virtual std::unique_ptr<BodyTaker> taker(const RequestHead&) { return nullptr; }
   virtual Response handle(Request request) = 0;
 };
 

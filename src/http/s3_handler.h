@@ -36,7 +36,20 @@ struct S3Request : RequestHead {
   bool presigned = false;
   // Condition keys of the request (aws:SourceIp, aws:SecureTransport, aws:CurrentTime, ...); never null.
   std::shared_ptr<const identity::RequestContext> context;
-  std::unique_ptr<S3BodyReader> body;  // never null; ends at once if there is no body
+  std::unique_ptr<S3BodyReader> body;  // ends at once if there is no body; null for begin_upload()
+  std::optional<uint64_t> body_size;   // of the decoded body, if the request says so
+};
+
+using ApiStatus = ApiResult<void>;
+
+// An upload whose bytes are taken as they arrive. Destroyed without finish(), nothing of it is kept. One
+// thread at a time.
+class S3Upload {
+ public:
+  virtual ~S3Upload() = default;
+  virtual ApiStatus append(std::string_view bytes) = 0;
+  // All of the body was appended and kept what the signature promised of it.
+  virtual ApiResult<Response> finish(const Headers& trailers) = 0;
 };
 
 // Implemented by api/s3. Called on control threads, several at once; may block. Thread safe.
@@ -45,8 +58,15 @@ class S3Handler {
   virtual ~S3Handler() = default;
   // The bound of the (decoded) body of this request, asked before the body is read.
   virtual uint64_t body_bytes_max(const RequestHead& head) const = 0;
-  virtual Response handle(S3Request request) = 0;
-  // The <Error> document for what was found before handle(): signatures, framing, bounds.
+  // "GetObject", "PutBucketPolicy", ...; empty if it is none.
+  virtual std::string_view operation(const RequestHead& head) const = 0;
+  // An error becomes the answer by refuse().
+  virtual ApiResult<Response> handle(S3Request& request) = 0;
+  // Is the body of this request bytes of an object? Then begin_upload() may be called in place of handle().
+  virtual bool is_upload(const RequestHead& head) const = 0;
+  // Everything that can be refused without the body is refused here. `request` outlives the upload.
+  virtual ApiResult<std::unique_ptr<S3Upload>> begin_upload(S3Request& request) = 0;
+  // The <Error> document for an error, found here or before: signatures, framing, bounds.
   virtual Response refuse(const RequestHead& head, const ApiError& error,
                           const std::string& request_id) const = 0;
 };

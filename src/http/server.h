@@ -20,11 +20,11 @@ struct ServerOptions {
   size_t connections_max = 1024;
   size_t header_bytes_max = 64 * 1024;
   uint64_t body_bytes_max = uint64_t{1} << 20;  // unless Handler::before_body raises it
-  size_t memory_body_max = size_t{1} << 20;     // larger bodies go to a file in `spool_directory`
-  std::string spool_directory;
-  Duration head_timeout{10'000};   // a TLS handshake; a request's head, from its first byte
-  Duration read_timeout{60'000};   // between two bytes of a request's body
-  Duration idle_timeout{120'000};  // between requests of a connection
+  size_t memory_body_max = size_t{1} << 20;     // larger ones go to Handler::taker(), or a file
+  std::string spool_directory;                  // for such files
+  Duration head_timeout{10'000};                // a TLS handshake; a request's head, from its first byte
+  Duration read_timeout{60'000};                // between two bytes of a request's body
+  Duration idle_timeout{120'000};               // between requests of a connection
 };
 
 struct TlsFiles {

@@ -23,6 +23,7 @@
 #include <boost/beast/core/tcp_stream.hpp>
 
 #include "http/server.h"
+#include "http/spool.h"
 
 namespace fleetward::http {
 
@@ -110,8 +111,19 @@ class Server::Impl::Connection : public std::enable_shared_from_this<Connection>
   asio::awaitable<bool> read_more(Duration timeout);
   asio::awaitable<bool> write(std::string_view bytes);
   asio::awaitable<bool> read_head(RequestParser& parser);
+  // Where a body over memory_body_max goes: to whoever takes it as it arrives, else into a file.
+  struct LargeBody {
+    std::unique_ptr<BodyTaker> taker;
+    std::optional<BodySpool> file;
+    std::unique_ptr<Response> refused;  // by the taker: what still comes is dropped
+    bool started() const { return taker || file || refused; }
+  };
   enum class Got { kWhole, kTooLarge, kBroken, kNoDisk };
-  asio::awaitable<Got> read_body(RequestParser& parser);
+  asio::awaitable<Got> read_body(RequestParser& parser, LargeBody& large);
+  asio::awaitable<Status> pass_on(RequestParser& parser, LargeBody& large);
+  // Runs a part of the handler on a worker; 503 if too many wait for one, 500 if it throws.
+  asio::awaitable<std::unique_ptr<Response>> on_handler(const RequestHead& head,
+                                                        std::function<std::unique_ptr<Response>()> part);
   asio::awaitable<bool> one_request();
   asio::awaitable<Response> answer(RequestParser& parser);
   asio::awaitable<bool> respond(Response response, bool head_request, bool keep_alive);

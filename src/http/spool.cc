@@ -54,8 +54,11 @@ class FileBody final : public Body {
 
 }  // namespace
 
-BodySpool::BodySpool(std::string directory, size_t memory_max)
-    : directory_(std::move(directory)), memory_max_(memory_max) {}
+std::unique_ptr<Body> memory_body(std::string bytes) {
+  return std::make_unique<MemoryBody>(std::move(bytes));
+}
+
+BodySpool::BodySpool(std::string directory) : directory_(std::move(directory)) {}
 
 BodySpool::~BodySpool() {
   if (file_ >= 0) ::close(file_);
@@ -77,18 +80,10 @@ Status BodySpool::open_file() {
 }
 
 Status BodySpool::append(std::string_view bytes) {
-  size_ += bytes.size();
-  if (file_ < 0 && memory_.size() + bytes.size() <= memory_max_) {
-    memory_ += bytes;
-    return {};
-  }
-  std::string held;
-  if (file_ < 0) {
+  if (file_ < 0 && !bytes.empty()) {
     if (auto ok = open_file(); !ok) return ok;
-    held = std::move(memory_);
-    held += bytes;
-    bytes = held;
   }
+  size_ += bytes.size();
   while (!bytes.empty()) {
     const ssize_t n = ::write(file_, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) continue;
@@ -102,7 +97,7 @@ Status BodySpool::append(std::string_view bytes) {
 }
 
 std::unique_ptr<Body> BodySpool::finish() {
-  if (file_ < 0) return std::make_unique<MemoryBody>(std::move(memory_));
+  if (file_ < 0) return memory_body({});
   const int file = file_;
   file_ = -1;
   return std::make_unique<FileBody>(file, size_);

@@ -10,18 +10,20 @@
 
 namespace fleetward::http {
 
-// Gathers a body as it arrives: in memory up to `memory_max`, then in an unlinked temporary file of
-// `directory`, which dies with the Body. One thread.
+// A body that is all in memory.
+std::unique_ptr<Body> memory_body(std::string bytes);
+
+// A body too large for memory, as it arrives: an unlinked temporary file of `directory`, which dies with the
+// Body. One thread.
 class BodySpool {
  public:
-  BodySpool(std::string directory, size_t memory_max);
+  explicit BodySpool(std::string directory);
   ~BodySpool();
   BodySpool(const BodySpool&) = delete;
   BodySpool& operator=(const BodySpool&) = delete;
 
   // kUnavailable if the disk refuses.
   Status append(std::string_view bytes);
-  uint64_t size() const { return size_; }
   // Once.
   std::unique_ptr<Body> finish();
 
@@ -29,8 +31,6 @@ class BodySpool {
   Status open_file();
 
   std::string directory_;
-  size_t memory_max_;
-  std::string memory_;
   int file_ = -1;
   uint64_t size_ = 0;
 };

@@ -213,7 +213,7 @@ def test_readers_see_whole_objects_while_they_are_overwritten(s3, bucket):
 
 def test_what_is_missing_is_refused_by_name(s3, bucket):
     for call in (lambda: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}),
-                 lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket),
+                 lambda: s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": []}),
                  lambda: s3.put_object(Bucket=bucket, Key="k", ServerSideEncryption="AES256")):
         with pytest.raises(ClientError) as error:
             call()
@@ -221,6 +221,42 @@ def test_what_is_missing_is_refused_by_name(s3, bucket):
         assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
     assert s3.get_bucket_acl(Bucket=bucket)["Grants"][0]["Permission"] == "FULL_CONTROL"
+
+
+# What Terraform reads of a bucket (aws_s3_bucket and the resources beside it), and what S3 answers if nothing was set.
+UNSET = {
+    "get_bucket_location": None, "get_bucket_policy": "NoSuchBucketPolicy", "get_bucket_acl": None,
+    "get_bucket_cors": "NoSuchCORSConfiguration", "get_bucket_website": "NoSuchWebsiteConfiguration",
+    "get_bucket_versioning": None, "get_bucket_accelerate_configuration": None, "get_bucket_request_payment": None,
+    "get_bucket_logging": None, "get_bucket_lifecycle_configuration": "NoSuchLifecycleConfiguration",
+    "get_bucket_replication": "ReplicationConfigurationNotFoundError",
+    "get_bucket_encryption": "ServerSideEncryptionConfigurationNotFoundError",
+    "get_object_lock_configuration": "ObjectLockConfigurationNotFoundError", "get_bucket_tagging": "NoSuchTagSet",
+    "get_public_access_block": "NoSuchPublicAccessBlockConfiguration", "get_bucket_ownership_controls": None,
+    "get_bucket_notification_configuration": None, "list_bucket_metrics_configurations": None,
+    "list_bucket_analytics_configurations": None, "list_bucket_inventory_configurations": None,
+    "list_bucket_intelligent_tiering_configurations": None,
+}
+
+
+def test_configurations_that_were_never_set(s3, bucket):
+    s3.head_bucket(Bucket=bucket)
+    for operation, refusal in UNSET.items():
+        if refusal is None:
+            getattr(s3, operation)(Bucket=bucket)
+            continue
+        with pytest.raises(ClientError) as error:
+            getattr(s3, operation)(Bucket=bucket)
+        assert code(error) == refusal
+        assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
+    owned = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"] == owned
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=owned)
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    for operation in ("delete_bucket_cors", "delete_bucket_lifecycle", "delete_bucket_website",
+                      "delete_bucket_encryption", "delete_public_access_block", "delete_bucket_replication"):
+        getattr(s3, operation)(Bucket=bucket)
 
 
 def test_pyarrow(server, s3, bucket):

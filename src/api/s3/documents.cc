@@ -1,6 +1,8 @@
 #include "api/s3/documents.h"
 
+#include <algorithm>
 #include <cstring>
+#include <initializer_list>
 
 #include <pugixml.hpp>
 
@@ -59,6 +61,12 @@ constexpr ChecksumElement kChecksumElements[] = {
     {"ChecksumSHA1", lake::ChecksumAlgorithm::kSha1},
     {"ChecksumSHA256", lake::ChecksumAlgorithm::kSha256},
 };
+
+ApiResult<std::string> one_of(const pugi::xml_node& node, std::initializer_list<std::string_view> values) {
+  const std::string_view text = node.text().get();
+  if (std::find(values.begin(), values.end(), text) == values.end()) return malformed();
+  return std::string(text);
+}
 
 // More tags than any resource may have; the exact bound is the store's.
 constexpr size_t kTagsMax = 100;
@@ -143,9 +151,30 @@ ApiResult<std::string> parse_versioning_document(std::string_view text) {
   pugi::xml_document document;
   const auto root = load(document, text, "VersioningConfiguration");
   if (!root) return tl::unexpected(root.error());
-  std::string status = root->child("Status").text().get();
-  if (status != "Enabled" && status != "Suspended") return malformed();
-  return status;
+  return one_of(root->child("Status"), {"Enabled", "Suspended"});
+}
+
+ApiResult<std::string> parse_ownership_document(std::string_view text) {
+  pugi::xml_document document;
+  const auto root = load(document, text, "OwnershipControls");
+  if (!root) return tl::unexpected(root.error());
+  return one_of(root->child("Rule").child("ObjectOwnership"),
+                {"BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"});
+}
+
+ApiResult<std::string> parse_request_payment_document(std::string_view text) {
+  pugi::xml_document document;
+  const auto root = load(document, text, "RequestPaymentConfiguration");
+  if (!root) return tl::unexpected(root.error());
+  return one_of(root->child("Payer"), {"BucketOwner", "Requester"});
+}
+
+ApiResult<bool> is_empty_document(std::string_view text, std::string_view root) {
+  pugi::xml_document document;
+  const auto node = load(document, text, root);
+  if (!node) return tl::unexpected(node.error());
+  return node->find_child([](const pugi::xml_node& child) { return child.type() == pugi::node_element; })
+      .empty();
 }
 
 }  // namespace fleetward::api::s3

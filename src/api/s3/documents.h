@@ -39,5 +39,11 @@ ApiResult<CreateBucketDocument> parse_create_bucket_document(std::string_view te
 
 // "Enabled" or "Suspended".
 ApiResult<std::string> parse_versioning_document(std::string_view text);
+// "BucketOwnerEnforced", "BucketOwnerPreferred" or "ObjectWriter".
+ApiResult<std::string> parse_ownership_document(std::string_view text);
+// "BucketOwner" or "Requester".
+ApiResult<std::string> parse_request_payment_document(std::string_view text);
+// Does the root, which must be `root`, hold no elements?
+ApiResult<bool> is_empty_document(std::string_view text, std::string_view root);
 
 }  // namespace fleetward::api::s3

@@ -105,6 +105,40 @@ ApiResult<lake::CompleteRequest> read_complete_request(const Environment& enviro
   return complete;
 }
 
+class PartUpload final : public Upload {
+ public:
+  PartUpload(const Environment& environment, const Request& request) : Upload(environment, request) {}
+  static ApiResult<std::unique_ptr<Upload>> begin(const Environment& environment, Request& request) {
+    const auto number = parse_integer(request.query("partNumber"), 1, environment.store.limits().parts_max);
+    if (!number) {
+      return s3_fail("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive");
+    }
+    auto upload = std::make_unique<PartUpload>(environment, request);
+    upload->number_ = static_cast<int>(*number);
+    upload->id_ = request.query("uploadId");
+    const auto begun = environment.store.upload(request.bucket(), request.key(), upload->id_);
+    if (!begun) return store_fail(begun.error());
+    if (auto opened = upload->open(begun->checksum_algorithm); !opened) return tl::unexpected(opened.error());
+    return upload;
+  }
+
+ private:
+  ApiResponse store(std::unique_ptr<lake::ContentWriter> content, lake::ExpectedDigests expected) override {
+    const lake::Checksum said = expected.checksum;
+    const auto part = environment_.store.put_part(request_.bucket(), request_.key(), id_, number_,
+                                                  std::move(content), std::move(expected));
+    if (!part) return store_fail(part.error());
+    http::Response response;
+    response.headers.add("ETag", quoted(part->etag));
+    const lake::Checksum& shown = said.algorithm == lake::ChecksumAlgorithm::kNone ? part->checksum : said;
+    if (!shown.value.empty()) response.headers.add(checksum_header(shown.algorithm), shown.value);
+    return response;
+  }
+
+  int number_ = 0;
+  std::string id_;
+};
+
 }  // namespace
 
 ApiResponse create_multipart_upload(const Environment& environment, Request& request) {
@@ -128,25 +162,12 @@ ApiResponse create_multipart_upload(const Environment& environment, Request& req
   return response;
 }
 
+ApiResult<std::unique_ptr<Upload>> begin_upload_part(const Environment& environment, Request& request) {
+  return PartUpload::begin(environment, request);
+}
+
 ApiResponse upload_part(const Environment& environment, Request& request) {
-  const auto number = parse_integer(request.query("partNumber"), 1, environment.store.limits().parts_max);
-  if (!number)
-    return s3_fail("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive");
-  const std::string upload_id = request.query("uploadId");
-  const auto upload = environment.store.upload(request.bucket(), request.key(), upload_id);
-  if (!upload) return store_fail(upload.error());
-  auto received = receive_body(environment, request, upload->checksum_algorithm);
-  if (!received) return tl::unexpected(received.error());
-  const lake::Checksum said = received->expected.checksum;
-  const auto part =
-      environment.store.put_part(request.bucket(), request.key(), upload_id, static_cast<int>(*number),
-                                 std::move(received->content), std::move(received->expected));
-  if (!part) return store_fail(part.error());
-  http::Response response;
-  response.headers.add("ETag", quoted(part->etag));
-  const lake::Checksum& shown = said.algorithm == lake::ChecksumAlgorithm::kNone ? part->checksum : said;
-  if (!shown.value.empty()) response.headers.add(checksum_header(shown.algorithm), shown.value);
-  return response;
+  return run_upload(begin_upload_part, environment, request);
 }
 
 ApiResponse complete_multipart_upload(const Environment& environment, Request& request) {

@@ -17,6 +17,10 @@ ApiResponse put_object_tagging(const Environment& environment, Request& request)
   if (!text) return tl::unexpected(text.error());
   auto tags = parse_tagging_document(*text);
   if (!tags) return tl::unexpected(tags.error());
+  // Policies may speak of the tags, so it is asked only now.
+  auto allowed = environment.access.check(request.http, "s3:PutObjectTagging", request.bucket(),
+                                          request.key(), {.tags = &*tags});
+  if (!allowed) return tl::unexpected(allowed.error());
   auto ok = environment.store.set_object_tags(request.bucket(), request.key(), std::move(*tags));
   if (!ok) return store_fail(ok.error());
   return empty_response(200);

@@ -164,29 +164,47 @@ ApiResponse answer_object(const Environment& environment, Request& request, bool
   return response;
 }
 
+class PutUpload final : public Upload {
+ public:
+  PutUpload(const Environment& environment, const Request& request) : Upload(environment, request) {}
+  static ApiResult<std::unique_ptr<Upload>> begin(const Environment& environment, Request& request) {
+    auto upload = std::make_unique<PutUpload>(environment, request);
+    auto attributes = read_attributes(request.http.headers);
+    if (!attributes) return tl::unexpected(attributes.error());
+    upload->put_.attributes = std::move(*attributes);
+    upload->put_.conditions = parse_conditions(request.http.headers);
+    const auto announced = announced_checksum(request.http.headers);
+    if (!announced) return tl::unexpected(announced.error());
+    // S3 computes CRC64NVME for those who send none.
+    const bool none = announced->algorithm == lake::ChecksumAlgorithm::kNone;
+    auto opened = upload->open(none ? lake::ChecksumAlgorithm::kCrc64Nvme : lake::ChecksumAlgorithm::kNone);
+    if (!opened) return tl::unexpected(opened.error());
+    return upload;
+  }
+
+ private:
+  ApiResponse store(std::unique_ptr<lake::ContentWriter> content, lake::ExpectedDigests expected) override {
+    put_.expected = std::move(expected);
+    const auto info =
+        environment_.store.put(request_.bucket(), request_.key(), std::move(content), std::move(put_));
+    if (!info) return store_fail(info.error());
+    http::Response response;
+    response.headers.add("ETag", quoted(info->etag));
+    add_checksum_headers(info->checksum, response.headers);
+    return response;
+  }
+
+  lake::PutRequest put_;
+};
+
 }  // namespace
 
+ApiResult<std::unique_ptr<Upload>> begin_put_object(const Environment& environment, Request& request) {
+  return PutUpload::begin(environment, request);
+}
+
 ApiResponse put_object(const Environment& environment, Request& request) {
-  lake::PutRequest put;
-  auto attributes = read_attributes(request.http.headers);
-  if (!attributes) return tl::unexpected(attributes.error());
-  put.attributes = std::move(*attributes);
-  put.conditions = parse_conditions(request.http.headers);
-  const auto announced = announced_checksum(request.http.headers);
-  if (!announced) return tl::unexpected(announced.error());
-  // S3 computes CRC64NVME for those who send none.
-  const bool none = announced->algorithm == lake::ChecksumAlgorithm::kNone;
-  auto received = receive_body(environment, request,
-                               none ? lake::ChecksumAlgorithm::kCrc64Nvme : lake::ChecksumAlgorithm::kNone);
-  if (!received) return tl::unexpected(received.error());
-  put.expected = std::move(received->expected);
-  const auto info =
-      environment.store.put(request.bucket(), request.key(), std::move(received->content), std::move(put));
-  if (!info) return store_fail(info.error());
-  http::Response response;
-  response.headers.add("ETag", quoted(info->etag));
-  add_checksum_headers(info->checksum, response.headers);
-  return response;
+  return run_upload(begin_put_object, environment, request);
 }
 
 ApiResponse get_object(const Environment& environment, Request& request) {

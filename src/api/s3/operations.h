@@ -24,6 +24,16 @@ ApiResponse put_bucket_versioning(const Environment& environment, Request& reque
 ApiResponse get_acl(const Environment& environment, Request& request);  // of a bucket or an object
 ApiResponse put_acl(const Environment& environment, Request& request);
 
+// unset_configuration.cc
+ApiResponse get_unset_configuration(const Environment& environment, Request& request);
+ApiResponse delete_unset_configuration(const Environment& environment, Request& request);
+ApiResponse get_bucket_ownership_controls(const Environment& environment, Request& request);
+ApiResponse put_bucket_ownership_controls(const Environment& environment, Request& request);
+ApiResponse get_bucket_request_payment(const Environment& environment, Request& request);
+ApiResponse put_bucket_request_payment(const Environment& environment, Request& request);
+ApiResponse put_empty_configuration(const Environment& environment, Request& request);
+ApiResponse object_lock_of_object(const Environment& environment, Request& request);
+
 // objects.cc
 ApiResponse put_object(const Environment& environment, Request& request);
 ApiResponse get_object(const Environment& environment, Request& request);

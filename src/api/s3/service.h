@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "api/s3/access.h"
+#include "api/s3/request.h"
 #include "core/ids.h"
 #include "core/logger.h"
 #include "core/random.h"
@@ -12,6 +13,8 @@
 #include "lake/object_store.h"
 
 namespace fleetward::api::s3 {
+
+struct Route;
 
 struct S3ServiceOptions {
   AccountScope scope;
@@ -27,16 +30,26 @@ class S3Service final : public http::S3Handler {
   S3Service(S3ServiceOptions options, lake::ObjectStore& store, IdentityDecision decide, Random& random);
 
   uint64_t body_bytes_max(const http::RequestHead& head) const override;
-  http::Response handle(http::S3Request request) override;
+  std::string_view operation(const http::RequestHead& head) const override;
+  ApiResult<http::Response> handle(http::S3Request& request) override;
+  bool is_upload(const http::RequestHead& head) const override;
+  ApiResult<std::unique_ptr<http::S3Upload>> begin_upload(http::S3Request& request) override;
   http::Response refuse(const http::RequestHead& head, const http::ApiError& error,
                         const std::string& request_id) const override;
 
  private:
-  ApiResult<http::Response> answer(http::S3Request& request);
+  class BodyUpload;
+
+  Address address_of(const http::RequestHead& head) const;
+  const Route* route_of(const http::RequestHead& head) const;
+  // Finds the operation of a request and asks whether it may be.
+  ApiResult<const Route*> admit(Request& request);
+  http::Response finished(http::Response response, const std::string& request_id) const;
 
   const S3ServiceOptions options_;
   lake::ObjectStore& store_;
   const Access access_;
+  const Environment environment_;
   Random& random_;
 };
 

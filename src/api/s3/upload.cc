@@ -154,36 +154,51 @@ ApiResult<AnnouncedChecksum> announced_checksum(const http::Headers& headers) {
   return announced;
 }
 
-ApiResult<Received> receive_body(const Environment& environment, Request& request,
-                                 lake::ChecksumAlgorithm also) {
-  auto announced = announced_checksum(request.http.headers);
+ApiStatus Upload::open(lake::ChecksumAlgorithm also) {
+  auto announced = announced_checksum(request_.http.headers);
   if (!announced) return tl::unexpected(announced.error());
+  announced_ = std::move(*announced);
+  if (request_.http.headers.has("content-md5") && request_.header("content-md5").empty()) {
+    return s3_fail("InvalidDigest", "The Content-MD5 you specified was invalid.");
+  }
   std::vector<lake::ChecksumAlgorithm> algorithms;
-  for (const auto algorithm : {also, announced->algorithm}) {
+  for (const auto algorithm : {also, announced_.algorithm}) {
     if (algorithm != lake::ChecksumAlgorithm::kNone) algorithms.push_back(algorithm);
   }
-  Received received;
-  auto content = environment.store.begin_content(algorithms, request.http.body->size());
+  auto content = environment_.store.begin_content(algorithms, request_.http.body_size);
   if (!content) return store_fail(content.error());
+  content_ = std::move(*content);
+  return {};
+}
+
+ApiStatus Upload::append(std::string_view bytes) {
+  if (auto ok = content_->append(bytes); !ok) return store_fail(ok.error());
+  return {};
+}
+
+ApiResponse Upload::finish(const http::Headers& trailers) {
+  if (announced_.in_trailer) {
+    announced_.value = std::string(trailers.get(checksum_header(announced_.algorithm)));
+    if (announced_.value.empty()) {
+      return s3_fail("MalformedTrailerError", "The trailer announced by x-amz-trailer is missing.");
+    }
+  }
+  lake::ExpectedDigests expected;
+  expected.md5_base64 = request_.header("content-md5");
+  expected.checksum = {announced_.algorithm, lake::ChecksumType::kFullObject, announced_.value};
+  return store(std::move(content_), std::move(expected));
+}
+
+ApiResponse run_upload(BeginUpload begin, const Environment& environment, Request& request) {
+  auto upload = begin(environment, request);
+  if (!upload) return tl::unexpected(upload.error());
   for (;;) {
     auto piece = request.http.body->next();
     if (!piece) return tl::unexpected(piece.error());
     if (piece->empty()) break;
-    if (auto ok = (*content)->append(*piece); !ok) return store_fail(ok.error());
+    if (auto ok = (*upload)->append(*piece); !ok) return tl::unexpected(ok.error());
   }
-  if (announced->in_trailer) {
-    announced->value = std::string(request.http.body->trailers().get(checksum_header(announced->algorithm)));
-    if (announced->value.empty()) {
-      return s3_fail("MalformedTrailerError", "The trailer announced by x-amz-trailer is missing.");
-    }
-  }
-  received.expected.md5_base64 = request.header("content-md5");
-  if (received.expected.md5_base64.empty() && request.http.headers.has("content-md5")) {
-    return s3_fail("InvalidDigest", "The Content-MD5 you specified was invalid.");
-  }
-  received.expected.checksum = {announced->algorithm, lake::ChecksumType::kFullObject, announced->value};
-  received.content = std::move(*content);
-  return received;
+  return (*upload)->finish(request.http.body->trailers());
 }
 
 ApiResult<std::unique_ptr<lake::ContentWriter>> copy_bytes(

@@ -23,13 +23,36 @@ ApiResult<AnnouncedChecksum> announced_checksum(const http::Headers& headers);
 // x-amz-checksum-algorithm, x-amz-sdk-checksum-algorithm; kNone if absent.
 ApiResult<lake::ChecksumAlgorithm> named_algorithm(const http::Headers& headers, std::string_view header);
 
-struct Received {
-  std::unique_ptr<lake::ContentWriter> content;
-  lake::ExpectedDigests expected;
+// PutObject or UploadPart: takes the bytes of the object as they come, then makes them its. Everything that
+// can be refused without them was refused when it was begun.
+class Upload {
+ public:
+  virtual ~Upload() = default;
+  ApiStatus append(std::string_view bytes);
+  // All bytes were appended.
+  ApiResponse finish(const http::Headers& trailers);
+
+ protected:
+  Upload(const Environment& environment, const Request& request)
+      : environment_(environment), request_(request) {}
+  // Checks what the request says of its bytes and opens the store for them. `also`: a checksum to compute
+  // besides the one announced, or instead of it, if none is (kNone: nothing).
+  ApiStatus open(lake::ChecksumAlgorithm also);
+  virtual ApiResponse store(std::unique_ptr<lake::ContentWriter> content, lake::ExpectedDigests expected) = 0;
+
+  const Environment& environment_;
+  const Request& request_;  // both outlive the upload
+
+ private:
+  AnnouncedChecksum announced_;
+  std::unique_ptr<lake::ContentWriter> content_;
 };
-// Streams the body into the store. `also`: computed besides what the client announced (kNone: nothing).
-ApiResult<Received> receive_body(const Environment& environment, Request& request,
-                                 lake::ChecksumAlgorithm also);
+using BeginUpload = ApiResult<std::unique_ptr<Upload>> (*)(const Environment& environment, Request& request);
+ApiResult<std::unique_ptr<Upload>> begin_put_object(const Environment& environment, Request& request);
+ApiResult<std::unique_ptr<Upload>> begin_upload_part(const Environment& environment, Request& request);
+// The whole of it, with the body that the request has.
+ApiResponse run_upload(BeginUpload begin, const Environment& environment, Request& request);
+
 // Streams a range of an object into the store.
 ApiResult<std::unique_ptr<lake::ContentWriter>> copy_bytes(
     const Environment& environment, lake::ObjectReader& source, uint64_t offset, uint64_t size,

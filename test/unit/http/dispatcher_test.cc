@@ -76,14 +76,34 @@ class FakeKeys final : public CredentialLookup {
   }
 };
 
+class FakeUpload final : public S3Upload {
+ public:
+  explicit FakeUpload(const S3Request& request) : request_(request) {}
+  ApiStatus append(std::string_view bytes) override {
+    body_ += bytes;
+    return {};
+  }
+  ApiResult<Response> finish(const Headers& trailers) override {
+    Response out;
+    out.body = "taken from " + request_.caller.arn + ": " + body_ +
+               std::string(trailers.get("x-amz-checksum-crc32"));
+    return out;
+  }
+
+ private:
+  const S3Request& request_;
+  std::string body_;
+};
+
 class FakeS3 final : public S3Handler {
  public:
   uint64_t body_bytes_max(const RequestHead&) const override { return 100; }
-  Response handle(S3Request request) override {
+  std::string_view operation(const RequestHead&) const override { return "PutObject"; }
+  ApiResult<Response> handle(S3Request& request) override {
     std::string body;
     for (;;) {
       auto piece = request.body->next();
-      if (!piece) return refuse(request, piece.error(), "");
+      if (!piece) return tl::unexpected<ApiError>(piece.error());
       if (piece->empty()) break;
       body += *piece;
     }
@@ -93,6 +113,11 @@ class FakeS3 final : public S3Handler {
                (request.caller.arn.empty() ? "nobody" : request.caller.arn) + ": " + body;
     EXPECT_FALSE(request.context->find("aws:SourceIp").empty());
     return out;
+  }
+  bool is_upload(const RequestHead& head) const override { return head.method == "PUT"; }
+  ApiResult<std::unique_ptr<S3Upload>> begin_upload(S3Request& request) override {
+    if (request.path == "/b/denied") return api_fail(403, "AccessDenied", "");
+    return std::make_unique<FakeUpload>(request);
   }
   Response refuse(const RequestHead&, const ApiError& error, const std::string&) const override {
     Response out;
@@ -278,6 +303,30 @@ TEST_F(DispatcherTest, WrongBodyHashOfS3) {
   Request request = request_of({.sign = "s3", .method = "PUT", .target = "/b/k", .body = "hello"});
   request.body = std::make_unique<TextBody>("other");
   EXPECT_EQ(answer(std::move(request)).body, "XAmzContentSHA256Mismatch");
+}
+
+TEST_F(DispatcherTest, UploadsAreTakenAsTheyArrive) {
+  const Request request = request_of({.sign = "s3", .method = "PUT", .target = "/b/k", .body = "hello"});
+  const auto taker = dispatcher.taker(request);
+  ASSERT_TRUE(taker);
+  EXPECT_FALSE(taker->take(""));
+  EXPECT_FALSE(taker->take("hel"));
+  EXPECT_FALSE(taker->take("lo"));
+  EXPECT_EQ(taker->finish().body, "taken from arn:aws:iam::123456789012:user/alice: hello");
+  const auto wrong = dispatcher.taker(request);
+  EXPECT_FALSE(wrong->take("other"));
+  EXPECT_EQ(wrong->finish().body, "XAmzContentSHA256Mismatch");
+}
+
+TEST_F(DispatcherTest, UploadsAreRefusedBeforeTheirBody) {
+  const auto denied =
+      dispatcher.taker(request_of({.sign = "s3", .method = "PUT", .target = "/b/denied", .body = "x"}));
+  EXPECT_EQ(denied->take("")->body, "AccessDenied");
+  const auto wrong =
+      dispatcher.taker(request_of({.sign = "s3 wrong", .method = "PUT", .target = "/b/k", .body = "x"}));
+  EXPECT_EQ(wrong->take("")->body, "SignatureDoesNotMatch");
+  EXPECT_FALSE(dispatcher.taker(request_of({.sign = "s3", .method = "GET", .target = "/b/k"})));
+  EXPECT_FALSE(dispatcher.taker(request_of({.sign = "iot", .method = "GET", .target = "/things/special"})));
 }
 
 TEST_F(DispatcherTest, CountsAndServesMetrics) {

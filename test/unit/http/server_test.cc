@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <netinet/in.h>
@@ -17,6 +18,34 @@
 namespace fleetward::http {
 namespace {
 
+// Says what it took. Refuses "/take/never" before the body, "/take/late" after its first bytes.
+class EchoTaker final : public BodyTaker {
+ public:
+  EchoTaker(std::string path, std::atomic<int>& finished) : path_(std::move(path)), finished_(finished) {}
+  std::unique_ptr<Response> take(std::string_view bytes) override {
+    size_ += bytes.size();
+    if (!bytes.empty()) end_ = bytes.substr(bytes.size() - std::min<size_t>(bytes.size(), 4));
+    if (path_ == "/take/throw") throw std::runtime_error("broken");
+    if (path_ != "/take/never" && (path_ != "/take/late" || size_ == 0)) return nullptr;
+    auto out = std::make_unique<Response>();
+    out->status = 403;
+    out->body = "no";
+    return out;
+  }
+  Response finish() override {
+    ++finished_;
+    Response out;
+    out.body = "took " + std::to_string(size_) + " " + end_;
+    return out;
+  }
+
+ private:
+  const std::string path_;
+  std::atomic<int>& finished_;
+  uint64_t size_ = 0;
+  std::string end_;
+};
+
 // Answers what it was asked; "/stream" streams, "/wait" blocks until release() is called.
 class EchoHandler final : public Handler {
  public:
@@ -27,8 +56,12 @@ class EchoHandler final : public Handler {
       out->body = "no";
       return out;
     }
-    if (head.path == "/large") body_bytes_max = 8 << 20;
+    if (head.path == "/large" || head.path.starts_with("/take")) body_bytes_max = 8 << 20;
     return nullptr;
+  }
+  std::unique_ptr<BodyTaker> taker(const RequestHead& head) override {
+    if (!head.path.starts_with("/take")) return nullptr;
+    return std::make_unique<EchoTaker>(head.path, finished);
   }
   Response handle(Request request) override {
     Response out;
@@ -67,6 +100,7 @@ class EchoHandler final : public Handler {
     released_ = true;
     changed_.notify_all();
   }
+  std::atomic<int> finished = 0;  // bodies that were taken whole
 
  private:
   std::mutex mutex_;
@@ -191,6 +225,47 @@ TEST_F(ServerTest, ExpectContinue) {
   EXPECT_EQ(client.answer(), "200 PUT /large 2000000 last");
   client.send("PUT /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
   EXPECT_EQ(client.answer(), "403 no");
+}
+
+TEST_F(ServerTest, LargeBodiesAreTakenAsTheyArrive) {
+  start();
+  Client client(address);
+  const std::string body = std::string(999'996, 'x') + "last";
+  client.send("PUT /take HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + body);
+  EXPECT_EQ(client.answer(), "200 took 1000000 last");
+  client.send("PUT /take HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nf4240\r\n" + body +
+              "\r\n0\r\n\r\n");
+  EXPECT_EQ(client.answer(), "200 took 1000000 last");
+  // Small ones need no second way.
+  client.send("PUT /take HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+  EXPECT_EQ(client.answer(), "200 PUT /take 3 abc");
+  EXPECT_EQ(handler->finished, 2);
+}
+
+TEST_F(ServerTest, TakersRefuse) {
+  start();
+  const std::string body(1'000'000, 'x');
+  {
+    // Who asks first is told before it sends.
+    Client client(address);
+    client.send(
+        "PUT /take/never HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n");
+    EXPECT_EQ(client.answer(), "403 no");
+  }
+  Client client(address);
+  for (const char* path : {"/take/never", "/take/late"}) {
+    // Who sends at once is told when it can hear, and may go on.
+    client.send("PUT " + std::string(path) + " HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" +
+                body);
+    EXPECT_EQ(client.answer(), "403 no");
+  }
+  client.send("PUT /take/throw HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n" + body);
+  EXPECT_EQ(client.answer().substr(0, 3), "500");
+  client.send("PUT /take HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(client.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  client.send(body);
+  EXPECT_EQ(client.answer(), "200 took 1000000 xxxx");
+  EXPECT_EQ(handler->finished, 1);
 }
 
 TEST_F(ServerTest, BodiesOverTheBound) {
@@ -347,20 +422,18 @@ TEST_F(ServerTest, APortInUse) {
   EXPECT_FALSE(server->listen("127.0.0.1:99999"));
 }
 
-TEST(Spool, SmallStaysInMemoryLargeGoesToAFile) {
-  BodySpool small(testing::TempDir(), 10);
-  ASSERT_TRUE(small.append("0123456789"));
-  EXPECT_EQ(small.finish()->text().value(), "0123456789");
-  BodySpool large(testing::TempDir(), 10);
-  ASSERT_TRUE(large.append("01234"));
-  ASSERT_TRUE(large.append("56789abc"));
-  ASSERT_TRUE(large.append("def"));
-  const auto body = large.finish();
+TEST(Spool, ABodyInAFile) {
+  BodySpool spool(testing::TempDir());
+  ASSERT_TRUE(spool.append("01234"));
+  ASSERT_TRUE(spool.append("56789abc"));
+  ASSERT_TRUE(spool.append("def"));
+  const auto body = spool.finish();
   EXPECT_EQ(body->text().value(), "0123456789abcdef");
   EXPECT_EQ(body->read(10, 3).value(), "abc");
   EXPECT_EQ(body->read(14, 30).value(), "ef");
   EXPECT_EQ(body->read(16, 1).value(), "");
-  EXPECT_FALSE(BodySpool("/nonexistent", 0).append("x"));
+  EXPECT_FALSE(BodySpool("/nonexistent").append("x"));
+  EXPECT_EQ(memory_body("0123456789")->read(8, 10).value(), "89");
 }
 
 }  // namespace

@@ -64,8 +64,11 @@ class S3ServiceTest : public lake::StoreTest {
     auto reader = std::make_unique<TextBody>(std::move(body));
     reader->fields = std::move(trailers);
     reader->failure = body_failure;
+    request.body_size = reader->size();
     request.body = std::move(reader);
-    http::Response response = service->handle(std::move(request));
+    auto answered = service->handle(request);
+    http::Response response =
+        answered ? std::move(*answered) : service->refuse(request, answered.error(), request.request_id);
     while (response.source) {
       auto piece = response.source();
       if (!piece || piece->empty()) break;
@@ -159,6 +162,77 @@ TEST_F(S3ServiceTest, WhatIsNotHereIsRefusedByName) {
   EXPECT_EQ(outcome("PATCH", "/fleet.data/k"), "405 MethodNotAllowed");
   EXPECT_EQ(outcome("PUT", "/UPPER"), "400 InvalidBucketName");
   EXPECT_EQ(outcome("GET", "/fleet.data/k?versionId=abc"), "404 NoSuchVersion");
+}
+
+// What S3 answers for a bucket on which nothing of it was ever set.
+TEST_F(S3ServiceTest, ConfigurationsThatWereNeverSet) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"accelerate", "200"},
+      {"analytics", "200"},
+      {"analytics&id=a", "404 NoSuchConfiguration"},
+      {"cors", "404 NoSuchCORSConfiguration"},
+      {"encryption", "404 ServerSideEncryptionConfigurationNotFoundError"},
+      {"intelligent-tiering", "200"},
+      {"inventory", "200"},
+      {"lifecycle", "404 NoSuchLifecycleConfiguration"},
+      {"logging", "200"},
+      {"metrics", "200"},
+      {"metrics&id=a", "404 NoSuchConfiguration"},
+      {"notification", "200"},
+      {"object-lock", "404 ObjectLockConfigurationNotFoundError"},
+      {"ownershipControls", "200"},
+      {"policy", "404 NoSuchBucketPolicy"},
+      {"publicAccessBlock", "404 NoSuchPublicAccessBlockConfiguration"},
+      {"replication", "404 ReplicationConfigurationNotFoundError"},
+      {"requestPayment", "200"},
+      {"tagging", "404 NoSuchTagSet"},
+      {"versioning", "200"},
+      {"website", "404 NoSuchWebsiteConfiguration"},
+  };
+  for (const auto& [parameter, expected] : cases) {
+    EXPECT_EQ(outcome("GET", std::string("/fleet.data?") + parameter), expected) << parameter;
+    EXPECT_EQ(outcome("GET", std::string("/none.data?") + parameter), "404 NoSuchBucket") << parameter;
+  }
+  EXPECT_THAT(send("GET", "/fleet.data?lifecycle").body, HasSubstr("<BucketName>fleet.data</BucketName>"));
+  EXPECT_THAT(send("GET", "/fleet.data?metrics").body, HasSubstr("<IsTruncated>false</IsTruncated>"));
+  EXPECT_THAT(send("GET", "/fleet.data?requestPayment").body, HasSubstr("<Payer>BucketOwner</Payer>"));
+  for (const char* gone :
+       {"cors", "encryption", "lifecycle", "publicAccessBlock", "replication", "website"}) {
+    EXPECT_EQ(outcome("DELETE", std::string("/fleet.data?") + gone), "204") << gone;
+  }
+  EXPECT_EQ(outcome("DELETE", "/fleet.data?metrics&id=a"), "404 NoSuchConfiguration");
+}
+
+// A configuration can be set to what is so anyhow, and to nothing else.
+TEST_F(S3ServiceTest, ConfigurationsThatAreFixed) {
+  const auto ownership = [](const std::string& value) {
+    return "<OwnershipControls><Rule><ObjectOwnership>" + value +
+           "</ObjectOwnership></Rule></OwnershipControls>";
+  };
+  EXPECT_EQ(outcome("PUT", "/fleet.data?ownershipControls", ownership("BucketOwnerEnforced")), "200");
+  EXPECT_EQ(outcome("PUT", "/fleet.data?ownershipControls", ownership("ObjectWriter")), "501 NotImplemented");
+  EXPECT_EQ(outcome("PUT", "/fleet.data?ownershipControls", ownership("x")), "400 MalformedXML");
+  EXPECT_EQ(outcome("DELETE", "/fleet.data?ownershipControls"), "501 NotImplemented");
+  const auto payer = [](const std::string& value) {
+    return "<RequestPaymentConfiguration><Payer>" + value + "</Payer></RequestPaymentConfiguration>";
+  };
+  EXPECT_EQ(outcome("PUT", "/fleet.data?requestPayment", payer("BucketOwner")), "200");
+  EXPECT_EQ(outcome("PUT", "/fleet.data?requestPayment", payer("Requester")), "501 NotImplemented");
+  EXPECT_EQ(outcome("PUT", "/fleet.data?logging", "<BucketLoggingStatus/>"), "200");
+  EXPECT_EQ(
+      outcome("PUT", "/fleet.data?logging", "<BucketLoggingStatus><LoggingEnabled/></BucketLoggingStatus>"),
+      "501 NotImplemented");
+  EXPECT_EQ(
+      outcome("PUT", "/fleet.data?notification", "<NotificationConfiguration> </NotificationConfiguration>"),
+      "200");
+  EXPECT_EQ(outcome("PUT", "/fleet.data?notification",
+                    "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>"),
+            "501 NotImplemented");
+  EXPECT_EQ(outcome("PUT", "/fleet.data?publicAccessBlock", "<PublicAccessBlockConfiguration/>"),
+            "501 NotImplemented");
+  EXPECT_EQ(outcome("PUT", "/fleet.data/k", "x"), "200");
+  EXPECT_EQ(outcome("GET", "/fleet.data/k?retention"), "400 InvalidRequest");
+  EXPECT_EQ(outcome("GET", "/fleet.data/none?legal-hold"), "404 NoSuchKey");
 }
 
 TEST_F(S3ServiceTest, BucketsHaveARegion) {
@@ -292,6 +366,70 @@ TEST_F(S3ServiceTest, IdentityAndBucketPolicyDecideTogether) {
   EXPECT_EQ(outcome("PUT", "/fleet.data/k", "y"), "200");
   allowed_action = "s3:DeleteObject";
   EXPECT_EQ(outcome("DELETE", "/fleet.data/k"), "403 AccessDenied");
+}
+
+TEST_F(S3ServiceTest, PoliciesSpeakOfTags) {
+  EXPECT_EQ(outcome("PUT", "/fleet.data/open", "x", {{"x-amz-tagging", "class=public"}}), "200");
+  EXPECT_EQ(outcome("PUT", "/fleet.data/closed", "x", {{"x-amz-tagging", "class=secret"}}), "200");
+  const std::string policy =
+      R"({"Version":"2012-10-17","Statement":[)"
+      R"({"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::fleet.data/*",)"
+      R"("Condition":{"StringEquals":{"s3:ExistingObjectTag/class":"secret"}}},)"
+      R"({"Effect":"Deny","Principal":"*","Action":["s3:PutObject","s3:PutObjectTagging"],)"
+      R"("Resource":"arn:aws:s3:::fleet.data/*","Condition":{"StringEquals":{"s3:RequestObjectTag/class":"top"}}},)"
+      R"({"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::fleet.data/*",)"
+      R"("Condition":{"StringNotEquals":{"s3:ResourceAccount":"123456789012"}}}]})";
+  EXPECT_EQ(outcome("PUT", "/fleet.data?policy", policy), "204");
+  EXPECT_EQ(outcome("GET", "/fleet.data/open"), "200");
+  EXPECT_EQ(outcome("GET", "/fleet.data/closed"), "403 AccessDenied");
+  EXPECT_EQ(outcome("GET", "/fleet.data/none"), "404 NoSuchKey");
+  EXPECT_EQ(outcome("PUT", "/fleet.data/k", "x", {{"x-amz-tagging", "class=top"}}), "403 AccessDenied");
+  EXPECT_EQ(outcome("PUT", "/fleet.data/k", "x", {{"x-amz-tagging", "class=low"}}), "200");
+  const auto tagging = [](const std::string& value) {
+    return "<Tagging><TagSet><Tag><Key>class</Key><Value>" + value + "</Value></Tag></TagSet></Tagging>";
+  };
+  EXPECT_EQ(outcome("PUT", "/fleet.data/open?tagging", tagging("top")), "403 AccessDenied");
+  EXPECT_EQ(outcome("PUT", "/fleet.data/open?tagging", tagging("secret")), "200");
+  EXPECT_EQ(outcome("GET", "/fleet.data/open"), "403 AccessDenied");
+}
+
+// An upload that is taken as it arrives asks and refuses before its bytes come.
+TEST_F(S3ServiceTest, UploadsBeginBeforeTheirBody) {
+  const auto request = [&](const std::string& target) {
+    http::S3Request out;
+    out.method = "PUT";
+    EXPECT_TRUE(http::parse_target(target, out));
+    out.headers.add("Host", "localhost:4566");
+    out.caller = caller;
+    out.request_id = "id";
+    out.context = std::make_shared<identity::MapContext>();
+    return out;
+  };
+  http::S3Request put = request("/fleet.data/k");
+  EXPECT_TRUE(service->is_upload(put));
+  EXPECT_EQ(service->operation(put), "PutObject");
+  {
+    auto given_up = service->begin_upload(put);
+    ASSERT_TRUE(given_up);
+    ASSERT_TRUE((*given_up)->append("never"));
+  }
+  EXPECT_EQ(outcome("GET", "/fleet.data/k"), "404 NoSuchKey");
+  auto upload = service->begin_upload(put);
+  ASSERT_TRUE(upload);
+  ASSERT_TRUE((*upload)->append("he"));
+  ASSERT_TRUE((*upload)->append("llo"));
+  const auto stored = (*upload)->finish({});
+  ASSERT_TRUE(stored);
+  EXPECT_EQ(stored->headers.get("x-amz-request-id"), "id");
+  EXPECT_EQ(send("GET", "/fleet.data/k").body, "hello");
+
+  http::S3Request part = request("/fleet.data/k?uploadId=none&partNumber=1");
+  EXPECT_TRUE(service->is_upload(part));
+  EXPECT_EQ(service->begin_upload(part).error().name, "NoSuchUpload");
+  EXPECT_FALSE(service->is_upload(request("/fleet.data/k?tagging")));
+  EXPECT_FALSE(service->is_upload(request("/fleet.data")));
+  put.caller = {Caller::Kind::kUser, "arn:aws:iam::123456789012:user/eve", "", "123456789012", "eve", ""};
+  EXPECT_EQ(service->begin_upload(put).error().name, "AccessDenied");
 }
 
 }  // namespace
