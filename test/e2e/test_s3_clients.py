@@ -214,6 +214,8 @@ def test_readers_see_whole_objects_while_they_are_overwritten(s3, bucket):
 def test_what_is_missing_is_refused_by_name(s3, bucket):
     for call in (lambda: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}),
                  lambda: s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": []}),
+                 lambda: s3.delete_object(Bucket=bucket, Key="k", IfMatchSize=3),
+                 lambda: s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k", "Size": 3}]}),
                  lambda: s3.put_object(Bucket=bucket, Key="k", ServerSideEncryption="AES256")):
         with pytest.raises(ClientError) as error:
             call()

@@ -37,6 +37,9 @@ ApiStatus delete_if_match(const Environment& environment, const Request& request
 ApiResponse delete_object(const Environment& environment, Request& request) {
   if (auto ok = check_version_id(request.query("versionId")); !ok) return tl::unexpected(ok.error());
   lake::Conditions conditions;
+  for (const std::string_view condition : {"x-amz-if-match-last-modified-time", "x-amz-if-match-size"}) {
+    if (!request.header(condition).empty()) return not_implemented("The condition " + std::string(condition));
+  }
   if (const std::string match = request.header("if-match"); !match.empty()) {
     conditions.if_match = parse_etags(match);
   }

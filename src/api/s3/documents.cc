@@ -83,6 +83,9 @@ ApiResult<DeleteDocument> parse_delete_document(std::string_view text) {
     if (out.entries.size() == kDeleteKeysMax) return malformed();
     const pugi::xml_node key = node.child("Key");
     if (!key || *key.text().get() == '\0') return malformed();
+    for (const char* condition : {"LastModifiedTime", "Size"}) {
+      if (node.child(condition)) return not_implemented("The condition " + std::string(condition));
+    }
     out.entries.push_back({key.text().get(), node.child("VersionId").text().get(),
                            strip_quotes(node.child("ETag").text().get())});
   }
