@@ -51,7 +51,8 @@ class StreamDelivery {
 
   // Does what is due, at most one upload, and answers when to call again: the end of an interval or of a
   // pause, `now` if there is more to do, or kNever (when records arrive); all on the steady clock.
-  // `control_version` changes with the control state and with the buckets: a refusal is tried again soon after.
+  // `control_version` changes with the control state and with the buckets: a refusal is tried again soon
+  // after.
   Timestamp step(const Stream& stream, uint64_t control_version, const Instant& now);
 
   // What stands to be delivered, for metrics.
