@@ -97,8 +97,10 @@ TEST(CountedTopics, a_change_applies_to_what_comes_after_it) {
     auto counted = std::make_shared<CountedTopics>();
     counted->dimensions = std::move(dimensions);
     h.set_counted_topics(counted->dimensions.empty() ? nullptr : counted);
-    // Any change of the control store tells the shards; the client's packets come after it.
+    // Any change of the control store tells the shards; what is answered in the same wake-up or a later one
+    // is answered after they have read it.
     h.policy("p" + std::to_string(h.store.snapshot()->version()), kPolicy);
+    client.subscribe({"answered"});
     client.publish("t", "1");
   };
   count({});
