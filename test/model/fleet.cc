@@ -1,6 +1,7 @@
 #include "test/model/fleet.h"
 
 #include <functional>
+#include <set>
 
 #include "detect/bytes.h"
 
@@ -100,11 +101,18 @@ Status Fleet::configure(const json::object& command) {
       profiles->custom_metrics.emplace(name, *kind);
     }
   }
+  std::set<std::string> names;
   if (const json::array* list = json::find_array(command, "profiles")) {
     for (const json::value& document : *list) {
       if (!document.is_object()) return fail(ErrorCode::kInvalidArgument, "a profile is an object");
       auto profile = detect::profile_from_json(document.get_object());
       if (!profile) return fail(profile.error());
+      // Names are what the API sees to; a stored profile is trusted.
+      bool unique = names.insert(profile->name).second;
+      for (const detect::BehaviorPtr& behavior : profile->behaviors) {
+        unique = names.insert(profile->name + '\0' + behavior->name).second && unique;
+      }
+      if (!unique) return fail(ErrorCode::kInvalidArgument, "a name is there twice");
       profiles->profiles.push_back(std::make_shared<const detect::SecurityProfile>(std::move(*profile)));
     }
   }
