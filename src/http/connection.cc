@@ -261,10 +261,10 @@ asio::awaitable<Response> Server::Impl::Connection::answer(RequestParser& parser
     if (got == Got::kNoDisk) co_return answerer.refusal(head, Refusal::kOverloaded);
     server_.count(Broken::kBody);
     server_.logger.info("http_request_refused", {{"peer", peer_}, {"reason", "the body did not arrive"}});
-    Response broken;
-    broken.status = 400;
-    broken.body = "the body did not arrive\n";
-    co_return broken;
+    Response cut;
+    cut.status = 400;
+    cut.body = "the body did not arrive\n";
+    co_return cut;
   }
   if (large.file && !co_await pass_on(parser, large)) co_return answerer.refusal(head, Refusal::kOverloaded);
   if (large.refused) co_return std::move(*large.refused);
