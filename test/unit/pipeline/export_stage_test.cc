@@ -50,6 +50,18 @@ class ExportStageTest : public RuleFixture {
     while (more && *more) more = stage.step();
     EXPECT_TRUE(more) << more.error().message;
   }
+  // The first point's batch comes due; no attempt succeeds.
+  void expect_given_up_at_the_third_attempt(ExportStage& stage, const log::Log& log) {
+    drain(stage);
+    clock_.advance(Duration{70'000});
+    for (int i = 0; i < 2; ++i) {
+      drain(stage);
+      EXPECT_EQ(log.committed("export", {"exports", 0}), 0U);
+      clock_.advance(Duration{1000});
+    }
+    drain(stage);
+    EXPECT_EQ(log.committed("export", {"exports", 0}), 1U);
+  }
   // What reached the delivery stream.
   std::vector<std::string> delivered(const log::Log& log) {
     std::vector<std::string> out;
@@ -127,15 +139,7 @@ TEST_F(ExportStageTest, ARefusingRoleIsTriedThenDroppedWithAReason) {
   log::MemoryLog log;
   const auto stage = this->stage(log);
   point(log, "metric/cellular", "a", -1);
-  drain(*stage);
-  clock_.advance(Duration{70'000});
-  for (int i = 0; i < 2; ++i) {
-    drain(*stage);
-    EXPECT_EQ(log.committed("export", {"exports", 0}), 0U);
-    clock_.advance(Duration{1000});
-  }
-  drain(*stage);
-  EXPECT_EQ(log.committed("export", {"exports", 0}), 1U);
+  expect_given_up_at_the_third_attempt(*stage, log);
   EXPECT_EQ(messages("refused"), 1.0);
   EXPECT_TRUE(subscribers_.messages.empty());
   // The next batch does not wait again; once the role is right, it goes out.
@@ -158,15 +162,7 @@ TEST_F(ExportStageTest, ARuleThatIsNotThereIsTriedThenDroppedWithAReason) {
   log::MemoryLog log;
   const auto stage = this->stage(log);
   point(log, "$aws/rules/nobody/x", "a", -1);
-  drain(*stage);
-  clock_.advance(Duration{70'000});
-  for (int i = 0; i < 2; ++i) {
-    drain(*stage);
-    EXPECT_EQ(log.committed("export", {"exports", 0}), 0U);
-    clock_.advance(Duration{1000});
-  }
-  drain(*stage);
-  EXPECT_EQ(log.committed("export", {"exports", 0}), 1U);
+  expect_given_up_at_the_third_attempt(*stage, log);
   EXPECT_EQ(messages("no_rule"), 1.0);
   EXPECT_EQ(messages("published"), 0.0);
 }
