@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes docs/reference/ from the tables in the built program; with --check only compares.
+# Writes docs/reference/ from the tables in the built program and from the marks in the tests; with --check only compares.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 status=0
@@ -11,4 +11,5 @@ for page in configuration metrics operations; do
     build/release/fleetward docs "$page" > "$file"
   fi
 done
+python3 tools/mqtt_conformance.py "$@" || status=1
 exit $status
