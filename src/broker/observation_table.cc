@@ -48,7 +48,7 @@ constexpr auto kTable = std::to_array<Happening>({
     {"breaks the protocol", kEnd, ""},
     {"is disconnected by an operator", kEnd, "DeleteConnection"},
     {"loses its certificate's ACTIVE status", kEnd, ""},
-    {"the server shuts down", kEnd, "an ordinary stop; after a crash nobody knows"},
+    {"the server shuts down", kEnd, "an ordinary stop; after a crash the same, at the next start"},
     {"its will is published", kNothing, "the end of its connection has been counted"},
 });
 

@@ -72,6 +72,10 @@ class Engine {
   // kThresholds, in slices like a tick; `sequence` as for apply().
   bool judge(const Event& thresholds, uint64_t sequence, size_t things_max, Effects& effects);
 
+  // kRestart, in slices like a tick: whoever is held for connected disconnected at `time`, which counts as
+  // any disconnect. Who is back already connects again with his next observation.
+  bool restart(Timestamp time, uint64_t sequence, size_t things_max, Effects& effects);
+
   // State to keep beside the log, and back. restore_thing needs a configuration; kCorrupt leaves the thing
   // unknown.
   std::string_view thing_name(uint32_t index) const;

@@ -57,6 +57,7 @@ struct Engine::Impl {
   void tick_addresses(Thing& thing, const PlanMetric& metric, Step& step);
   void disconnect_duration(Thing& thing, const PlanMetric& metric, bool exported, Step& step);
   void connection_changed(Thing& thing, Step& step);
+  void connection_lost(uint32_t index, Step& step);
   bool invalidate_silent(Thing& thing, Step& step);
 
   // Statistical criteria (engine_statistics.cc).
@@ -79,8 +80,14 @@ struct Engine::Impl {
   Timestamp tick_time;  // of the tick under way
   uint32_t tick_cursor = 0;
   std::map<uint64_t, Population> populations;  // of the tick under way, by behaviour
-  uint64_t judge_sequence = UINT64_MAX;        // of the thresholds under way
-  uint32_t judge_cursor = 0;
+  // Of the thresholds or the restart under way.
+  uint64_t pass_sequence = UINT64_MAX;
+  uint32_t pass_cursor = 0;
+  void begin_pass(uint64_t sequence) {
+    if (pass_sequence == sequence) return;
+    pass_sequence = sequence;
+    pass_cursor = 0;
+  }
 };
 
 }  // namespace fleetward::detect

@@ -120,19 +120,16 @@ void Engine::Impl::finish_populations(Step& step) {
 
 bool Engine::judge(const Event& event, uint64_t sequence, size_t things_max, Effects& effects) {
   Impl& impl = *impl_;
-  if (impl.judge_sequence != sequence) {
-    impl.judge_sequence = sequence;
-    impl.judge_cursor = 0;
-  }
+  impl.begin_pass(sequence);
   Impl::Step step{event.time, sequence, effects};
-  for (; things_max > 0 && impl.judge_cursor < impl.table.slots(); ++impl.judge_cursor) {
-    Impl::Thing& thing = impl.table.at(impl.judge_cursor);
-    if (!impl.table.used(impl.judge_cursor) || thing.last_tick_ms != event.time.ms) continue;
+  for (; things_max > 0 && impl.pass_cursor < impl.table.slots(); ++impl.pass_cursor) {
+    Impl::Thing& thing = impl.table.at(impl.pass_cursor);
+    if (!impl.table.used(impl.pass_cursor) || thing.last_tick_ms != event.time.ms) continue;
     --things_max;
-    impl.resolve(impl.judge_cursor, step);
-    if (impl.judge_remembered(thing, event.thresholds, step)) impl.mark_changed(impl.judge_cursor, step);
+    impl.resolve(impl.pass_cursor, step);
+    if (impl.judge_remembered(thing, event.thresholds, step)) impl.mark_changed(impl.pass_cursor, step);
   }
-  return impl.judge_cursor >= impl.table.slots();
+  return impl.pass_cursor >= impl.table.slots();
 }
 
 // True if there is something new to remember: a conforming value in a quiet time leaves the state that was

@@ -96,6 +96,31 @@ void Engine::Impl::connection_changed(Thing& thing, Step& step) {
   }
 }
 
+bool Engine::restart(Timestamp time, uint64_t sequence, size_t things_max, Effects& effects) {
+  Impl& impl = *impl_;
+  impl.begin_pass(sequence);
+  Impl::Step step{time, sequence, effects};
+  for (; things_max > 0 && impl.pass_cursor < impl.table.slots(); ++impl.pass_cursor) {
+    const Impl::Thing& thing = impl.table.at(impl.pass_cursor);
+    if (!thing.cloud || !thing.cloud->connected) continue;
+    --things_max;
+    impl.connection_lost(impl.pass_cursor, step);
+  }
+  return impl.pass_cursor >= impl.table.slots();
+}
+
+void Engine::Impl::connection_lost(uint32_t index, Step& step) {
+  resolve(index, step);
+  mark_changed(index, step);
+  Thing& thing = table.at(index);
+  CloudState& cloud = *thing.cloud;
+  cloud.connected = false;
+  ++cloud.disconnects;
+  cloud.active = true;
+  thing.last_event_ms = cloud.last_active_ms = cloud.disconnected_since_ms = step.time.ms;
+  connection_changed(thing, step);
+}
+
 // Zero while connected, else the seconds since the disconnect.
 void Engine::Impl::disconnect_duration(Thing& thing, const PlanMetric& metric, bool exported, Step& step) {
   const CloudState& cloud = *thing.cloud;

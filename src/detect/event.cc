@@ -95,6 +95,10 @@ void encode_tick_event(Timestamp time, std::string& out) {
   head(Event::Kind::kTick, time, out);
 }
 
+void encode_restart_event(Timestamp time, std::string& out) {
+  head(Event::Kind::kRestart, time, out);
+}
+
 void encode_thresholds_event(Timestamp time, const std::vector<Threshold>& thresholds, std::string& out) {
   head(Event::Kind::kThresholds, time, out);
   bytes::put_varint(out, thresholds.size());
@@ -127,6 +131,7 @@ Status decode_event(std::string_view bytes, Event& out) {
   out.thing.clear();
   switch (out.kind) {
     case Event::Kind::kTick:
+    case Event::Kind::kRestart:
       break;
     case Event::Kind::kReport:
       out.thing = in.string();

@@ -47,11 +47,17 @@ struct Threshold {
 };
 
 struct Event {
-  enum class Kind : uint8_t { kReport = 1, kObservation = 2, kTick = 3, kThresholds = 4 } kind = Kind::kTick;
-  // Receipt of a report, end of an observation, boundary of a tick; of thresholds, that of the tick whose
-  // values they judge.
+  enum class Kind : uint8_t {
+    kReport = 1,
+    kObservation = 2,
+    kTick = 3,
+    kThresholds = 4,
+    kRestart = 5,  // of the server: no connection from before it is left
+  } kind = Kind::kTick;
+  // Receipt of a report, end of an observation, boundary of a tick, moment of a restart; of thresholds, that
+  // of the tick whose values they judge.
   Timestamp time;
-  std::string thing;  // empty for a tick
+  std::string thing;  // of a report or an observation; else empty
   Report report;      // kReport
   Observation observation;
   std::vector<Threshold> thresholds;  // kThresholds, by key
@@ -60,8 +66,9 @@ struct Event {
 void encode_report_event(std::string_view thing, Timestamp received, const Report& report, std::string& out);
 void encode_observation_event(std::string_view thing, const Observation& observation, std::string& out);
 void encode_tick_event(Timestamp time, std::string& out);
+void encode_restart_event(Timestamp time, std::string& out);
 void encode_thresholds_event(Timestamp time, const std::vector<Threshold>& thresholds, std::string& out);
-// The thing an encoded event is about; empty for a tick or for bytes that are none.
+// The thing of an encoded report or observation; empty for other events and for bytes that are none.
 std::string_view peek_thing(std::string_view bytes);
 // Fills `out`, keeping its memory. kCorrupt; then `out` is not to be used.
 Status decode_event(std::string_view bytes, Event& out);

@@ -142,6 +142,9 @@ Status DetectStage::load() {
 }
 
 void DetectStage::start() {
+  // Refused by the log, it is tried again by the thread. Then a device may come back before it, and is taken
+  // to have disconnected once more until the broker's next observation of it.
+  if (options_.appends_ticks) (void)append_restart();
   thread_.start(log_, "events", [this] { run(); });
 }
 
@@ -294,6 +297,8 @@ Status DetectStage::apply_records(PartitionState& p) {
       tick_unfinished = !p.engine.tick(p.event.time, record.offset, options_.tick_things_max, p.effects);
     } else if (p.event.kind == detect::Event::Kind::kThresholds) {
       tick_unfinished = !p.engine.judge(p.event, record.offset, options_.tick_things_max, p.effects);
+    } else if (p.event.kind == detect::Event::Kind::kRestart) {
+      tick_unfinished = !p.engine.restart(p.event.time, record.offset, options_.tick_things_max, p.effects);
     } else {
       p.engine.apply(p.event, record.offset, p.effects);
     }
@@ -315,25 +320,39 @@ void DetectStage::count(PartitionState& p) {
   p.refused = counted.refused_things;
 }
 
+void DetectStage::append_to_all(const std::string& record, Timestamp at) {
+  own_records_.emplace();
+  for (uint32_t i = 0; i < options_.partitions; ++i) own_records_->append(events_of(i), record, at);
+  own_records_->make_repeatable();
+}
+
+Status DetectStage::write_own_records() {
+  if (!own_records_) return {};
+  if (auto ok = write(*own_records_); !ok) return ok;
+  own_records_.reset();
+  return {};
+}
+
+Status DetectStage::append_restart() {
+  const Timestamp now = clock_.now();
+  std::string record;
+  detect::encode_restart_event(now, record);
+  append_to_all(record, now);
+  return write_own_records();
+}
+
 Status DetectStage::append_due_ticks() {
   const int64_t tick = options_.engine.tick.count();
   const Timestamp boundary{clock_.now().ms / tick * tick};
   // The wall clock was set back: ticks go on from there, rather than wait until it has caught up.
   if (boundary < last_tick_) last_tick_ = boundary;
-  if (boundary > last_tick_ && !ticks_) {
-    ticks_.emplace();
-    for (uint32_t i = 0; i < options_.partitions; ++i) {
-      std::string record;
-      detect::encode_tick_event(boundary, record);
-      ticks_->append(events_of(i), std::move(record), boundary);
-    }
-    ticks_->make_repeatable();
+  if (boundary > last_tick_ && !own_records_) {
+    std::string record;
+    detect::encode_tick_event(boundary, record);
+    append_to_all(record, boundary);
     last_tick_ = boundary;
   }
-  if (!ticks_) return {};
-  if (auto ok = write(*ticks_); !ok) return ok;
-  ticks_.reset();
-  return {};
+  return write_own_records();
 }
 
 Status DetectStage::expire() {

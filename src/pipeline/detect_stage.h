@@ -55,12 +55,15 @@ class DetectStage {
   // Loads the things' states. kCorrupt only if the log cannot be read; a state that does not parse is logged,
   // counted and forgotten.
   Status load();
-  void start();  // after load()
+  // After load(), before anybody can connect: appends that connections from before are no more.
+  void start();
   void stop();
 
   // One step of every partition that has records. True if there may be more to do. The error is the log's:
   // the step is tried again by the next call, with the same outcome.
   Result<bool> step();
+  // Appends to each partition that the server began anew: what Detect holds for connected is no more.
+  Status append_restart();
   // Appends the tick of the latest boundary that is not in the log yet, if it has passed.
   Status append_due_ticks();
   // Erases what is older than it is kept. Cheap: a few ranges per partition.
@@ -79,6 +82,8 @@ class DetectStage {
   void settle(PartitionState& partition);
   Status apply_records(PartitionState& partition);
   void count(PartitionState& partition);
+  void append_to_all(const std::string& record, Timestamp at);
+  Status write_own_records();
   Status write(log::Batch batch);
 
   const DetectStageOptions options_;
@@ -94,7 +99,7 @@ class DetectStage {
   std::vector<std::unique_ptr<PartitionState>> partitions_;
   HistoryFold fold_;
   Timestamp last_tick_, last_expiry_;
-  std::optional<log::Batch> ticks_;  // those of last_tick_, until the log has taken them
+  std::optional<log::Batch> own_records_;  // ticks or the restart, until the log has taken them
 
   StageThread thread_;
 };

@@ -70,6 +70,13 @@ class EngineTest : public ::testing::Test {
     EXPECT_TRUE(engine_.tick({kStart + at_ms}, ++sequence_, 1000, effects_));
   }
 
+  void restart_server(int64_t at_ms) {
+    effects_.clear();
+    ++sequence_;
+    while (!engine_.restart({kStart + at_ms}, sequence_, 1, effects_)) {
+    }
+  }
+
   // "in-alarm {"count":9}; ..." of the latest step.
   std::string events() const {
     std::string out;
@@ -300,6 +307,42 @@ TEST_F(EngineTest, SourceAddresses) {
   observe(1, seen);
   tick(kTickMs);
   EXPECT_EQ(events(), R"(in-alarm {"cidrs":["192.0.2.9"]})");
+}
+
+TEST_F(EngineTest, ARestartOfTheServerEndsEveryConnection) {
+  profile(R"({"securityProfileName":"base","behaviors":[
+    {"name":"b","metric":"aws:disconnect-duration",
+     "criteria":{"comparisonOperator":"less-than-equals","value":{"count":5}}}],
+    "additionalMetricsToRetainV2":[{"metric":"aws:num-messages-sent"},{"metric":"aws:num-disconnects"}]})");
+  Observation seen;
+  seen.connected = true;
+  observe(1000, seen);
+  observe(1000, seen, "pump-2");
+  seen.connected = false;
+  seen.disconnects = 1;
+  seen.disconnected_since = {kStart + 1500};
+  observe(1500, seen, "pump-3");
+  tick(kTickMs);
+  restart_server(kTickMs + 10'000);
+  EXPECT_EQ(retained(), R"(aws:disconnect-duration={"count":0} aws:disconnect-duration={"count":0})");
+  EXPECT_EQ(effects_.changed.size(), 2U) << "who was away already is as he was";
+  restart_server(kTickMs + 20'000);
+  EXPECT_TRUE(effects_.changed.empty() && retained().empty()) << "the first is the one that counts";
+  seen = Observation{};
+  seen.connected = true;
+  observe(kTickMs + 30'000, seen, "pump-2");
+  // The period of the restart has a disconnect; after it there are zero points of pump-2 alone.
+  tick(2 * kTickMs);
+  const std::string pump_1 =
+      R"(aws:disconnect-duration={"count":290} aws:num-disconnects={"count":1} aws:num-messages-sent={"count":0})";
+  EXPECT_EQ(retained().substr(0, pump_1.size()), pump_1);
+  tick(3 * kTickMs);
+  EXPECT_EQ(events(), R"(in-alarm {"count":590})");
+  EXPECT_EQ(retained(), R"(aws:disconnect-duration={"count":590} aws:disconnect-duration={"count":0} )"
+                        R"(aws:num-disconnects={"count":0} aws:num-messages-sent={"count":0} )"
+                        R"(aws:disconnect-duration={"count":898})");
+  observe(3 * kTickMs + 1000, seen);
+  EXPECT_EQ(events(), R"(alarm-cleared {"count":0})");
 }
 
 TEST_F(EngineTest, DisconnectDurationCountsMinutes) {

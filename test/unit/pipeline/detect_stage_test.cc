@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "alerts/alert_record.h"
+#include "detect/history.h"
 #include "export/export_record.h"
 #include "pipeline/detect_keys.h"
 #include "pipeline/observation_sink.h"
@@ -250,6 +251,53 @@ TEST_F(DetectStageTest, ARefusedTickThatIsThereIsAppendedOnce) {
   EXPECT_EQ(log.range({"events", 0}).end, 1U);
   EXPECT_TRUE(stage->append_due_ticks());
   EXPECT_EQ(log.range({"events", 0}).end, 2U);
+}
+
+// The process dies and begins anew at every write; a device that was connected before never comes back.
+TEST_F(DetectStageTest, WhoWasConnectedWhenTheServerDiedIsAwayFromItsNextStart) {
+  put_profile(R"({"securityProfileName":"away","behaviors":[
+    {"name":"back-soon","metric":"aws:disconnect-duration",
+     "criteria":{"comparisonOperator":"less-than-equals","value":{"count":5}}}]})");
+  attach("away", "thinggroup/fleet");
+  const auto values = [](const log::Log& log) {
+    std::vector<std::string> out;
+    for (const auto& entry : scan_all(log, "detect/", "detect0")) {
+      if (entry.key.find("/values/") == std::string::npos) continue;
+      EXPECT_TRUE(detect::visit_row(entry.value, [&](std::string_view series, std::string_view encoded) {
+        if (series != "aws:disconnect-duration") return;
+        out.push_back(json::serialize(detect::to_json(*detect::decode_value(encoded))));
+      }));
+    }
+    return out;
+  };
+  for (int at = 0;; ++at) {
+    ASSERT_LT(at, 100);
+    clock_.set({kStart + 10'000});
+    log::MemoryLog log;
+    observe(log, "pump-1", 2000, 1);
+    drain(*stage(log, options()));  // and dies
+    DyingLog dying(log);
+    dying.die_at = at;
+    dying.after = at % 2 == 1;
+    auto again = stage(dying, options());
+    while (!again->append_restart()) {  // never written: the next start is the one that counts
+      dying.dead = false;
+      again = stage(dying, options());
+    }
+    for (int64_t boundary = 1; boundary <= 3; ++boundary) tick(log, boundary * kTick);
+    auto more = again->step();
+    while (more && *more) more = again->step();
+    if (dying.dead) drain(*stage(log, options()));
+    ASSERT_EQ(values(log), (std::vector<std::string>{R"({"count":0})", R"({"count":0})", R"({"count":290})",
+                                                     R"({"count":590})", R"({"count":890})"}))
+        << at;
+    size_t alarms = 0;
+    for (const auto& entry : scan_all(log, "detect/", "detect0")) {
+      alarms += entry.key.find("/active/") != std::string::npos ? 1 : 0;
+    }
+    ASSERT_EQ(alarms, 1U) << at;
+    if (!dying.dead) break;
+  }
 }
 
 TEST_F(DetectStageTest, ProfilesFollowTheControlPlane) {
