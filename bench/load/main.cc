@@ -41,6 +41,16 @@ double process_cpu_s(int pid) {
   return static_cast<double>(user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+// Resident bytes of a process; 0 if there is none.
+double process_resident_bytes(int pid) {
+  if (pid == 0) return 0;
+  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
+  double total = 0;
+  double resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
 double own_cpu_s() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -98,12 +108,15 @@ int run(Options options) {
     workers[i % options.threads]->add(identities[i], i, i >= options.connections);
   }
   Outcome outcome;
+  const double resident_before = process_resident_bytes(options.server_pid);
   const auto start = Clock::now();
   std::vector<std::thread> threads;
   for (const auto& worker : workers) threads.emplace_back([&worker] { worker->run(); });
   const bool ready = wait_ready(shared, identities.size());
   outcome.connect_seconds = seconds_since(start);
   if (ready) measure(shared, outcome);
+  outcome.server_connection_bytes =
+      (process_resident_bytes(options.server_pid) - resident_before) / static_cast<double>(identities.size());
   shared.phase = Phase::kDone;
   for (auto& thread : threads) thread.join();
   for (const auto& worker : workers) {
@@ -121,7 +134,7 @@ int run(Options options) {
     return 1;
   }
   options.json ? print_json(options, outcome) : print_table(options, outcome);
-  return outcome.counts.errors == 0 && outcome.counts.published > 0 ? 0 : 1;
+  return outcome.counts.errors == 0 && (options.idle || outcome.counts.published > 0) ? 0 : 1;
 }
 
 }  // namespace

@@ -32,7 +32,15 @@ Options parse_options(int argc, char** argv) {
   app.add_option("--count", o.count, "Stop after so many acknowledged messages, without warm-up");
   app.add_option("--subscribers", o.subscribers,
                  "Connections that subscribe to --filter and measure delivery");
-  app.add_option("--filter", o.filter, "Topic filter of the subscribers")->capture_default_str();
+  app.add_option("--filter", o.filter, "Topic filter of the subscribers; %c is the subscriber's number")
+      ->capture_default_str();
+  app.add_flag(
+      "--closed", o.closed,
+      "Publish only while fewer than window x connections messages are not yet delivered to each subscriber "
+      "they are for (all; with %c in --filter one)");
+  app.add_flag("--idle", o.idle, "Only connect, stay for --duration and print the server's memory");
+  app.add_option("--sources", o.sources,
+                 "Connect from so many addresses of 127.0.0.0/8: each has ports for 28,000 connections");
   app.add_flag("--tls", o.tls, "TLS; implied by --ca");
   app.add_option("--ca", o.ca_file, "CA certificates that the server must chain to (PEM)");
   app.add_option("--cert", o.certificate_file, "Client certificate (PEM)");

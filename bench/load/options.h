@@ -24,8 +24,11 @@ struct Options {
   double warmup_s = 1;
   uint64_t count = 0;  // stop after so many acknowledged messages instead of after duration_s
   size_t subscribers = 0;
-  std::string filter = "load/#";
-  double connect_timeout_s = 30;
+  std::string filter = "load/#";  // %c: the subscriber's number
+  bool closed = false;            // a message stays in its window until it is delivered to all whom it is for
+  bool idle = false;              // connect only, and stay
+  size_t sources = 0;  // local addresses to connect from: 127.0.0.2 and on; 0: as the system chooses
+  double connect_timeout_s = 120;
 
   bool tls = false;
   std::string ca_file, certificate_file, key_file;

@@ -59,6 +59,8 @@ void print_table(const Options& options, const Outcome& o) {
       grouped(static_cast<double>(options.connections + options.subscribers) / o.connect_seconds).c_str(),
       o.own_cpu_s);
   if (o.server_cpu_s > 0) std::printf(", server %.2f", o.server_cpu_s);
+  if (options.server_pid != 0)
+    std::printf(", which grew by %s B a connection", grouped(o.server_connection_bytes).c_str());
   std::printf("\n%-20s %14s %16s %11s %11s %11s %11s\n", "", "messages/s", "per server CPU-s", "p50", "p99",
               "p99.9", "max");
   print_row(options.qos == 1 ? "publish -> PUBACK" : "publish (written)", o.counts.published,
@@ -85,6 +87,7 @@ void print_json(const Options& options, const Outcome& o) {
         o.server_cpu_s, static_cast<double>(o.counts.published) / o.server_cpu_s,
         static_cast<double>(o.counts.received) / o.server_cpu_s);
   }
+  if (options.server_pid != 0) std::printf(", \"server_connection_bytes\": %.0f", o.server_connection_bytes);
   print_latency_json("publish", o.counts.publish_latency);
   if (options.subscribers > 0) print_latency_json("delivery", o.counts.delivery_latency);
   std::printf("}\n");

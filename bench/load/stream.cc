@@ -57,7 +57,7 @@ struct Stream::Tls {
   ~Tls() { SSL_free(ssl); }
 };
 
-Stream::Stream(const std::string& host, uint16_t port, const TlsFiles& tls) {
+Stream::Stream(const std::string& host, uint16_t port, const TlsFiles& tls, uint32_t source) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
@@ -69,6 +69,13 @@ Stream::Stream(const std::string& host, uint16_t port, const TlsFiles& tls) {
   if (fd_ < 0) fail("socket");
   const int on = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  if (source != 0) {
+    setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    sockaddr_in from{};
+    from.sin_family = AF_INET;
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + source);
+    if (bind(fd_, reinterpret_cast<const sockaddr*>(&from), sizeof(from)) != 0) fail("bind");
+  }
   if (connect(fd_, found->ai_addr, found->ai_addrlen) != 0 && errno != EINPROGRESS) {
     const int cause = errno;
     close(fd_);

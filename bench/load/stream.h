@@ -16,8 +16,8 @@ struct TlsFiles {
 // A non-blocking connection, plain or TLS. All failures throw std::runtime_error.
 class Stream {
  public:
-  // Starts connecting to a literal or resolvable host.
-  Stream(const std::string& host, uint16_t port, const TlsFiles& tls);
+  // Starts connecting to a literal or resolvable host, from 127.0.0.1 + `source` if that is not 0.
+  Stream(const std::string& host, uint16_t port, const TlsFiles& tls, uint32_t source = 0);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;

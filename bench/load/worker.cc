@@ -11,6 +11,8 @@ namespace fleetward::load {
 namespace {
 
 constexpr size_t kReadBytes = 256 * 1024;
+constexpr size_t kConnectingMax =
+    32;  // at once: a server's listen queue is short, and who is not in it waits seconds
 constexpr size_t kUnsentBytesMax = 64 * 1024;  // of QoS 0, which has no window
 
 }  // namespace
@@ -19,6 +21,7 @@ struct Worker::Connection {
   Identity identity;
   size_t number = 0;
   bool subscriber = false;
+  bool held = false;
   std::unique_ptr<Stream> stream;
   bool said_connect = false, accepted = false;
   uint32_t watched = 0;
@@ -67,7 +70,8 @@ void Worker::add(const Identity& identity, size_t number, bool subscriber) {
 void Worker::open(Connection& c) {
   c.stream = std::make_unique<Stream>(
       options_.host, options_.port,
-      TlsFiles{options_.tls, options_.ca_file, c.identity.certificate_file, c.identity.key_file});
+      TlsFiles{options_.tls, options_.ca_file, c.identity.certificate_file, c.identity.key_file},
+      options_.sources == 0 ? 0 : static_cast<uint32_t>(1 + c.number % options_.sources));
   epoll_event event{};
   event.events = c.watched = EPOLLIN | EPOLLOUT;
   event.data.ptr = &c;
@@ -75,32 +79,63 @@ void Worker::open(Connection& c) {
 }
 
 void Worker::run() {
-  for (const auto& c : connections_) {
-    try {
-      open(*c);
-    } catch (const std::exception& e) {
-      drop(*c, e.what());
-    }
-  }
   std::array<epoll_event, 256> events;
   while (true) {
     const Phase phase = shared_.phase.load(std::memory_order_relaxed);
     const bool starts = phase_ == Phase::kConnect && phase != Phase::kConnect;
     phase_ = phase;
     if (phase == Phase::kDone) break;
+    open_more();
     now_ = now_ns();
     if (starts) {
       for (const auto& c : connections_) {
         if (c->accepted) handle(*c, EPOLLOUT);
       }
     }
-    const int n = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 20);
+    const int n = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), held_.empty() ? 20 : 1);
     for (int i = 0; i < n; ++i)
       handle(*static_cast<Connection*>(events[static_cast<size_t>(i)].data.ptr),
              events[static_cast<size_t>(i)].events);
-    shared_.acked.fetch_add(counts_.published - reported_, std::memory_order_relaxed);
-    reported_ = counts_.published;
+    report();
+    refill_held();
   }
+}
+
+void Worker::open_more() {
+  while (opened_ < connections_.size() && opened_ < ready_ + kConnectingMax) {
+    Connection& c = *connections_[opened_++];
+    try {
+      open(c);
+    } catch (const std::exception& e) {
+      drop(c, e.what());
+    }
+  }
+}
+
+void Worker::report() {
+  shared_.acked.fetch_add(counts_.published - reported_, std::memory_order_relaxed);
+  reported_ = counts_.published;
+  if (!options_.closed) return;
+  shared_.written.fetch_add(written_, std::memory_order_relaxed);
+  shared_.delivered.fetch_add(delivered_, std::memory_order_relaxed);
+  written_ = delivered_ = 0;
+}
+
+void Worker::refill_held() {
+  std::vector<Connection*> held;
+  held.swap(held_);
+  for (Connection* c : held) {
+    c->held = false;
+    handle(*c, 0);
+  }
+}
+
+bool Worker::may_publish() const {
+  if (!options_.closed) return true;
+  const uint64_t fan = options_.filter.find("%c") == std::string::npos ? options_.subscribers : 1;
+  const uint64_t written = shared_.written.load(std::memory_order_relaxed) + written_;
+  const uint64_t delivered = shared_.delivered.load(std::memory_order_relaxed) + delivered_;
+  return written * fan < delivered + options_.window * options_.connections * fan;
 }
 
 void Worker::handle(Connection& c, uint32_t events) {
@@ -166,7 +201,8 @@ void Worker::on_packet(Connection& c) {
         mqtt::Subscribe subscribe;
         subscribe.packet_id = 1;
         mqtt::Subscription one;
-        one.filter = options_.filter;
+        const std::string filter = fill_in(options_.filter, c.number - options_.connections);
+        one.filter = filter;
         one.qos = static_cast<uint8_t>(options_.qos);
         subscribe.subscriptions.push_back(one);
         mqtt::encode(c.out, options_.version, subscribe);
@@ -176,10 +212,12 @@ void Worker::on_packet(Connection& c) {
         throw std::runtime_error("the server's Receive Maximum is below --window");
       }
       c.accepted = true;
+      ++ready_;
       ++shared_.ready;
       return;
     case mqtt::PacketType::kSuback:
       if (is_error(packet_.subscription_ack.reasons.at(0))) throw std::runtime_error("SUBSCRIBE refused");
+      ++ready_;
       ++shared_.ready;
       return;
     case mqtt::PacketType::kDisconnect:
@@ -206,6 +244,7 @@ void Worker::on_ack(Connection& c, uint16_t packet_id) {
 
 void Worker::on_delivery(Connection& c) {
   const mqtt::Publish& publish = packet_.publish;
+  ++delivered_;
   if (measuring()) {
     ++counts_.received;
     uint64_t sent = 0;
@@ -224,7 +263,7 @@ void Worker::stamp(Connection& c, size_t frame_at, uint64_t now) {
 }
 
 void Worker::fill(Connection& c) {
-  if (c.subscriber) return;
+  if (c.subscriber || options_.idle) return;
   if (options_.qos == 0) {
     while (c.out.size() - c.out_sent < kUnsentBytesMax) {
       const size_t at = c.out.size();
@@ -235,6 +274,12 @@ void Worker::fill(Connection& c) {
     return;
   }
   while (!c.free_ids.empty()) {
+    if (!may_publish()) {
+      if (!c.held) held_.push_back(&c);
+      c.held = true;
+      return;
+    }
+    ++written_;
     const uint16_t id = c.free_ids.back();
     c.free_ids.pop_back();
     const size_t at = c.out.size();

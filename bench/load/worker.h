@@ -20,8 +20,10 @@ enum class Phase : int { kConnect, kWarmUp, kMeasure, kDone };
 struct Shared {
   const Options& options;
   std::atomic<Phase> phase{Phase::kConnect};
-  std::atomic<size_t> ready{0};    // connections that are accepted (and subscribed)
-  std::atomic<uint64_t> acked{0};  // measured, refreshed by each worker once a wake-up
+  std::atomic<size_t> ready{0};  // connections that are accepted (and subscribed)
+  // Refreshed by each worker once a wake-up.
+  std::atomic<uint64_t> acked{0};                  // measured
+  std::atomic<uint64_t> written{0}, delivered{0};  // since the first publish
 };
 
 // What a worker counted in the measured phase.
@@ -61,6 +63,11 @@ class Worker {
   void stamp(Connection& c, size_t frame_at, uint64_t now);
   static uint64_t now_ns();
   bool measuring() const { return phase_ == Phase::kMeasure; }
+  // Whether one more message may be on its way (--closed).
+  bool may_publish() const;
+  void open_more();
+  void refill_held();
+  void report();
 
   Shared& shared_;
   const Options& options_;
@@ -68,6 +75,9 @@ class Worker {
   Phase phase_ = Phase::kConnect;
   uint64_t now_ = 0;
   uint64_t reported_ = 0;
+  size_t opened_ = 0, ready_ = 0;         // of connections_, in order
+  uint64_t written_ = 0, delivered_ = 0;  // not yet in shared_
+  std::vector<Connection*> held_;         // publishers that may_publish() stopped
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<char> buffer_;
   mqtt::Packet packet_;
