@@ -7,6 +7,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import devices  # noqa: E402
 import fleetward  # noqa: E402
+import wire  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,33 @@ def server():
     log = running.log()
     fleetward.remove(directory)
     assert status == 0, log
+
+
+@pytest.fixture(scope="session")
+def plain():
+    """A server that keeps to the specifications' own limits, with a listener without TLS where every client may do
+    everything: `.mqtt_port`."""
+    directory = fleetward.scratch_directory()
+    running = fleetward.Server(directory, config=fleetward.STANDARD_CONFIG, options=fleetward.PLAIN).start()
+    yield running
+    status = running.stop()
+    log = running.log()
+    fleetward.remove(directory)
+    assert status == 0, log
+
+
+@pytest.fixture
+def dial(plain):
+    """dial(version) opens a connection to `plain` as a wire.Wire; all are closed at the end."""
+    opened = []
+
+    def one(version=5):
+        opened.append(wire.Wire(plain.mqtt_port, version))
+        return opened[-1]
+
+    yield one
+    for each in opened:
+        each.drop()
 
 
 @pytest.fixture

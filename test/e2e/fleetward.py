@@ -19,6 +19,18 @@ tick = "1s"
 export_interval = "1s"
 """
 
+# No limit that the MQTT specifications do not have, as far as there is a key for it.
+STANDARD_CONFIG = DEFAULT_CONFIG + """
+[broker]
+aws_wildcards = false
+keepalive_min = "0s"
+topic_bytes_max = 65535
+topic_slashes_max = 31
+filters_per_subscribe_max = 1000
+packet_bytes_max = "256KiB"
+"""
+PLAIN = ["--mqtt-listen", "127.0.0.1:0", "--mqtt-policy", "open"]
+
 
 class Server:
     """One `fleetward serve`. All listeners on free loopback ports."""
@@ -63,6 +75,7 @@ class Server:
         self.tls_url = "https://localhost:" + endpoints["api_tls"].rsplit(":", 1)[1]
         self.mqtts_port = int(endpoints["mqtts"].rsplit(":", 1)[1])
         self.alpn_port = int(endpoints["alpn"].rsplit(":", 1)[1])
+        self.mqtt_port = int(endpoints["mqtt"].rsplit(":", 1)[1]) if "mqtt" in endpoints else None
         self.ca = endpoints["ca"]
         self.region = endpoints["region"]
         self.account = endpoints["account"]
