@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/detect/full_report.h"
 #include "core/json.h"
 #include "detect/engine.h"
 
@@ -22,44 +23,7 @@ namespace {
 
 using namespace fleetward;          // NOLINT: a program of one file
 using namespace fleetward::detect;  // NOLINT
-
-constexpr const char* kProfile = R"({"securityProfileName":"baseline","behaviors":[
- {"name":"out","metric":"aws:all-bytes-out","exportMetric":true,"criteria":{"comparisonOperator":"less-than","value":{"count":100000},"durationSeconds":900}},
- {"name":"in","metric":"aws:all-bytes-in","criteria":{"comparisonOperator":"less-than","value":{"count":100000},"durationSeconds":300}},
- {"name":"pout","metric":"aws:all-packets-out","criteria":{"comparisonOperator":"less-than","value":{"count":100000}}},
- {"name":"pin","metric":"aws:all-packets-in","criteria":{"comparisonOperator":"less-than","value":{"count":100000}}},
- {"name":"ntcp","metric":"aws:num-listening-tcp-ports","criteria":{"comparisonOperator":"less-than","value":{"count":20}}},
- {"name":"tcp","metric":"aws:listening-tcp-ports","criteria":{"comparisonOperator":"in-port-set","value":{"ports":[22,80,443,8080,8443,8883,9100,1883]}}},
- {"name":"udp","metric":"aws:listening-udp-ports","criteria":{"comparisonOperator":"not-in-port-set","value":{"ports":[53,1900]}}},
- {"name":"dst","metric":"aws:destination-ip-addresses","criteria":{"comparisonOperator":"in-cidr-set","value":{"cidrs":["203.0.113.0/24","198.51.100.0/24","10.0.0.0/8"]}}},
- {"name":"rssi","metric":"rssi","exportMetric":true,"criteria":{"comparisonOperator":"greater-than","value":{"number":-100},"consecutiveDatapointsToAlarm":3}},
- {"name":"units","metric":"units","criteria":{"comparisonOperator":"in-set","value":{"strings":["sshd","agent","cron","ntpd"]}}}],
- "additionalMetricsToRetainV2":[{"metric":"load","exportMetric":true},{"metric":"aws:num-established-tcp-connections"}],
- "metricsExportConfig":{"mqttTopic":"$aws/rules/export/x","roleArn":"arn:aws:iam::123456789012:role/export"}})";
-
-// Twelve metrics in about 1.7 KB.
-std::string report_body(int seed) {
-  std::string out =
-      R"({"header":{"report_id":%010d,"version":"1.0"},"metrics":{"tcp_connections":{"established_connections":{"connections":[)";
-  for (int i = 0; i < 8; ++i) {
-    out += std::string(i ? "," : "") + R"({"remote_addr":"203.0.113.)" + std::to_string((seed + i) % 250) +
-           R"(:8883","local_port":)" + std::to_string(40000 + i) + R"(,"local_interface":"wlan0"})";
-  }
-  out += R"(],"total":8}},"listening_tcp_ports":{"ports":[)";
-  const int ports[] = {22, 80, 443, 8080, 8443, 9100};
-  for (int i = 0; i < 6; ++i) {
-    out += std::string(i ? "," : "") + R"({"port":)" + std::to_string(ports[i]) + R"(,"interface":"eth0"})";
-  }
-  out +=
-      R"(],"total":6},"listening_udp_ports":{"ports":[{"port":68,"interface":"eth0"},{"port":5683,"interface":"eth0"}],"total":2},)";
-  out += R"("network_stats":{"bytes_in":)" + std::to_string(4000 + seed) + R"(,"bytes_out":)" +
-         std::to_string(900 + seed) + R"(,"packets_in":301,"packets_out":77}},"custom_metrics":{)";
-  out +=
-      R"("rssi":[{"number":-7)" + std::to_string(seed % 10) + R"(.5}],"load":[{"number_list":[12,8,91,4]}],)";
-  out += R"("units":[{"string_list":["sshd","agent","cron"]}],"note":[{"string_list":[")" +
-         std::string(360, 'x') + R"("]}]}})";
-  return out;
-}
+using namespace fleetward::bench;   // NOLINT
 
 double cpu_seconds() {
   timespec now{};
@@ -69,39 +33,25 @@ double cpu_seconds() {
 
 ConfigPtr make_config() {
   auto profiles = std::make_shared<Profiles>();
-  const auto document = json::parse(kProfile);
+  const auto document = json::parse(full_profile(true));
   auto profile = profile_from_json(document->get_object());
   if (!profile) {
     std::fprintf(stderr, "%s\n", profile.error().message.c_str());
     std::exit(1);
   }
   profiles->profiles.push_back(std::make_shared<const SecurityProfile>(std::move(*profile)));
-  profiles->custom_metrics = {
-      {"rssi", ValueKind::kNumber}, {"load", ValueKind::kNumbers}, {"units", ValueKind::kStrings}};
+  profiles->custom_metrics = {{kCustomNumber, ValueKind::kNumber}, {kCustomStrings, ValueKind::kStrings}};
   return std::make_shared<const Config>(
       Config{1, profiles, [](std::string_view, std::vector<uint32_t>& out) { out.push_back(0); }});
 }
-
-// xorshift: which thing reports next.
-struct Random {
-  uint64_t state = 88172645463325252ULL;
-  uint64_t next() {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-  }
-};
 
 class Fleet {
  public:
   explicit Fleet(size_t things) : things_(things), engine_(EngineOptions{}) {
     const size_t before = resident_bytes();
     engine_.configure(make_config());
-    for (int i = 0; i < 64; ++i) {
-      bodies_.push_back(report_body(i));
-      bodies_.back().replace(bodies_.back().find("%010d"), 5, "1000000000");
-    }
+    // None of a thing that violates.
+    for (uint64_t i = 1; i <= 64; ++i) bodies_.push_back(full_report(i, 1'000'000'000, random_));
     event_.kind = Event::Kind::kReport;
     for (size_t i = 0; i < things; ++i) report(i);  // every thing exists
     for (size_t i = 0; i < coming_.size(); ++i) coming_[i] = random_.next() % things_;
@@ -137,8 +87,8 @@ class Fleet {
   }
 
   std::string_view name_of(size_t thing) {
-    const int length = std::snprintf(name_, sizeof name_, "pump-%07zu", thing);
-    return {name_, static_cast<size_t>(length)};
+    thing_name(thing, name_);
+    return name_;
   }
 
   void report(size_t thing) {
@@ -171,7 +121,7 @@ class Fleet {
   size_t kept_bytes_ = 0;
   Random random_;
   std::array<size_t, Engine::kPrefetchAhead> coming_{};
-  char name_[32];
+  std::string name_;
 };
 
 double median(std::vector<double> values) {
