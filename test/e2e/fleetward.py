@@ -75,7 +75,7 @@ class Server:
         self.tls_url = "https://localhost:" + endpoints["api_tls"].rsplit(":", 1)[1]
         self.mqtts_port = int(endpoints["mqtts"].rsplit(":", 1)[1])
         self.alpn_port = int(endpoints["alpn"].rsplit(":", 1)[1])
-        self.mqtt_port = int(endpoints["mqtt"].rsplit(":", 1)[1]) if "mqtt" in endpoints else None
+        self.mqtt_port = int(endpoints["mqtt"].rsplit(":", 1)[1]) if endpoints.get("mqtt") else None
         self.ca = endpoints["ca"]
         self.region = endpoints["region"]
         self.account = endpoints["account"]
