@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -18,15 +19,15 @@ class AccessCache {
   void set_policy(registry::ConnectionPolicyPtr policy) {
     if (policy_ == policy) return;
     policy_ = std::move(policy);
-    clear();
+    answers_.reset();
   }
   const registry::ConnectionPolicyPtr& policy() const { return policy_; }
 
   bool allows(registry::DeviceAction action, std::string_view name) {
     if (!policy_) return true;
-    Last& last = last_[static_cast<size_t>(action)];
+    if (!answers_) answers_ = std::make_unique<std::array<Answers, kActions>>();
+    auto& [last, decisions] = (*answers_)[static_cast<size_t>(action)];
     if (last.known && last.name == name) return last.allowed;
-    auto& decisions = decisions_[static_cast<size_t>(action)];
     bool allowed = false;
     if (const auto it = decisions.find(name); it != decisions.end()) {
       allowed = it->second;
@@ -48,15 +49,15 @@ class AccessCache {
     std::string name;
     bool allowed = false, known = false;
   };
-  void clear() {
-    for (auto& decisions : decisions_) decisions.clear();
-    for (Last& last : last_) last.known = false;
-  }
+  struct Answers {
+    Last last;  // most often the next question's too
+    TextMap<bool> decisions;
+  };
 
   const size_t entries_max_;
   registry::ConnectionPolicyPtr policy_;
-  std::array<Last, kActions> last_;
-  std::array<TextMap<bool>, kActions> decisions_;
+  std::unique_ptr<std::array<Answers, kActions>>
+      answers_;  // once something was asked: an idle client has none
 };
 
 }  // namespace fleetward::broker

@@ -2,10 +2,11 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
+
+#include <boost/container/deque.hpp>
 
 #include "broker/hooks.h"
 #include "core/time.h"
@@ -52,7 +53,7 @@ struct ClientSession {
 
   // Sent and not acknowledged (persistent sessions only), by sequence; then what waits for its turn.
   std::map<uint64_t, Outgoing> inflight;
-  std::deque<Outgoing> queue;
+  boost::container::deque<Outgoing> queue;  // takes no memory while it is empty
   size_t queue_bytes = 0;  // of both
   uint64_t next_sequence = 1;
 
