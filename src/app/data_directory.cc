@@ -10,11 +10,12 @@
 #include <unistd.h>
 
 #include "core/files.h"
+#include "core/text.h"
 
 namespace fleetward::app {
 namespace {
 
-constexpr char kFormat[] = "1";
+constexpr int kFormat = 2;  // 1 kept open violations of Detect under other keys
 
 // What every directory holds that has served once, which endpoints.json tells: it is written last.
 constexpr const char* kLog = "log/CURRENT";
@@ -40,11 +41,16 @@ Status check_format(const std::string& path, bool accept_loss) {
   const auto text = read_file(file);
   if (text) {
     const std::string found = text->substr(0, text->find('\n'));
-    if (found == kFormat) return check_pieces(path, accept_loss);
+    const auto number = parse_number<int>(found);
+    if (number == kFormat) return check_pieces(path, accept_loss);
     if (found.empty()) return fail(ErrorCode::kCorrupt, file + " is empty");
-    return fail(ErrorCode::kInvalidArgument, path + " has format " + found +
-                                                 "; this Fleetward knows format " + kFormat +
-                                                 ". It was written by a newer one.");
+    const bool older = number && *number < kFormat;
+    return fail(ErrorCode::kInvalidArgument,
+                path + " has format " + found + "; this Fleetward knows format " + std::to_string(kFormat) +
+                    ". It was written by " +
+                    (older ? "an older one, before the first release, and cannot be carried over: begin with "
+                             "a new directory."
+                           : "a newer one."));
   }
   if (text.error().code != ErrorCode::kNotFound) return fail(text.error());
   std::error_code ec;
@@ -54,7 +60,7 @@ Status check_format(const std::string& path, bool accept_loss) {
       return fail(ErrorCode::kInvalidArgument, path + " is not empty and not a data directory of Fleetward");
     }
   }
-  return write_file(file, std::string(kFormat) + "\n", 0644);
+  return write_file(file, std::to_string(kFormat) + "\n", 0644);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ import ssl
 import subprocess
 
 import fleetward
+import pytest
 from devices import wait_for
 
 
@@ -50,9 +51,11 @@ def test_a_port_in_use(new_server, tmp_path):
         assert str(port) in line
 
 
-def test_a_newer_format(tmp_path):
-    (tmp_path / "format").write_text("99\n")
-    assert "format 99" in one_line(run("serve", "--data-dir", tmp_path))
+@pytest.mark.parametrize("number, why", [(99, "a newer one"), (1, "begin with a new directory")])
+def test_another_format(tmp_path, number, why):
+    (tmp_path / "format").write_text(f"{number}\n")
+    line = one_line(run("serve", "--data-dir", tmp_path))
+    assert f"format {number}" in line and why in line
 
 
 def test_a_broken_configuration(tmp_path):
