@@ -30,6 +30,7 @@ struct Config {
     std::vector<std::string> certificate_names;
     std::string log_level = "info";
     Duration drain{10'000};
+    Duration return_grace{180'000};
     uint32_t descriptors_reserved = 2048;
     Duration certificate_lifetime{registry::kServerLifetime};
   } server;

@@ -78,6 +78,9 @@ void add_server(std::vector<ConfigKey>& out) {
   s.text("log_level", MEMBER(server.log_level), "`debug`, `info`, `warn` or `error`.", check_log_level);
   s.duration("drain", MEMBER(server.drain), seconds(0), minutes(10),
              "How long a stop waits for what is in flight.");
+  s.duration("return_grace", MEMBER(server.return_grace), seconds(0), hours(1),
+             "How long after a start a device that was connected before it counts as connected in the fleet "
+             "index and in dynamic groups, if it does not come back.");
   s.number(
       "descriptors_reserved", MEMBER(server.descriptors_reserved), 64, 1'000'000,
       "File descriptors kept from MQTT connections, for the API, the log and the object store; half of the "

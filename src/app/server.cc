@@ -7,6 +7,7 @@
 #include "core/files.h"
 #include "lake/local_store.h"
 #include "log/embedded_log.h"
+#include "pipeline/connectivity_keys.h"
 #include "registry/dynamic_groups.h"
 
 namespace fleetward::app {
@@ -51,13 +52,14 @@ Status open_stores(Server::Parts& p) {
     accept_loss = [&p](const std::string& what) { p.logger.error("state_loss_accepted", {{"lost", what}}); };
   }
   if (auto ok = p.store.open(p.data.file("state.db"), accept_loss); !ok) return ok;
-  if (auto ok = registry::load_dynamic_groups(p.store, p.registry_tables); !ok) return ok;
   auto log = log::open_embedded_log({.directory = p.data.file("log"),
                                      .queue_bytes_max = p.config.log.queue_bytes_max,
                                      .accept_loss = p.config.accept_data_loss},
                                     p.logger, p.metrics);
   if (!log) return fail(log.error());
   p.log = std::move(*log);
+  if (auto ok = pipeline::restore_connectivity(*p.log, p.store, p.registry_tables, p.logger); !ok) return ok;
+  if (auto ok = registry::load_dynamic_groups(p.store, p.registry_tables); !ok) return ok;
   auto objects = lake::open_local_store(
       {.directory = p.data.file("lake"), .free_bytes_min = p.config.lake.free_bytes_min}, p.clock, p.random,
       p.logger, p.metrics);
@@ -192,6 +194,7 @@ void Server::stop() {
   if (p.stopped) return;
   p.stopped = true;
   if (p.http) p.http->stop(p.config.server.drain);
+  if (p.membership) p.membership->stop();  // that all connections end now says nothing of the devices
   if (p.broker) p.broker->stop(p.config.server.drain);
   stop_pipeline(p);
 }

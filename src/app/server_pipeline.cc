@@ -33,8 +33,10 @@ Status start_broker(Server::Parts& p) {
   p.ingest = std::make_unique<pipeline::Ingest>(*p.rule_services, *p.report_intake);
   p.observations =
       std::make_unique<pipeline::LogObservationSink>(p.config.detect.partitions, *p.log, p.logger, p.metrics);
-  p.membership = std::make_unique<pipeline::MembershipStage>(pipeline::MembershipOptions{}, p.store,
-                                                             p.registry_tables, p.logger, p.metrics);
+  pipeline::MembershipOptions membership;
+  membership.return_grace = p.config.server.return_grace;
+  p.membership = std::make_unique<pipeline::MembershipStage>(membership, p.store, p.registry_tables, *p.log,
+                                                             p.clock, p.steady, p.logger, p.metrics);
   p.membership->start();
   p.counted_topics = std::make_unique<pipeline::TopicsInUse>(p.detect_tables);
   broker::Options options = p.config.broker;
@@ -147,7 +149,6 @@ Status start_pipeline(Server::Parts& p) {
 }
 
 void stop_pipeline(Server::Parts& p) {
-  if (p.membership) p.membership->stop();
   if (p.exports) p.exports->stop();
   if (p.detect) p.detect->stop();
   if (p.actions) p.actions->stop();

@@ -1,12 +1,18 @@
 #include "pipeline/membership_stage.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
-#include <vector>
 
-#include "registry/dynamic_groups.h"
+#include "pipeline/connectivity_keys.h"
 
 namespace fleetward::pipeline {
+namespace {
+
+// Of who did not return: as lifecycle events name the end that a stop of the server makes.
+constexpr const char* kServerEnded = "SERVER_INITIATED_DISCONNECT";
+
+}  // namespace
 
 struct MembershipStage::Shared {
   std::mutex mutex;
@@ -16,13 +22,20 @@ struct MembershipStage::Shared {
 };
 
 MembershipStage::MembershipStage(MembershipOptions options, state::Store& store, registry::Tables tables,
-                                 Logger& logger, Metrics& metrics)
+                                 log::Log& log, const Clock& clock, const Clock& steady, Logger& logger,
+                                 Metrics& metrics)
     : options_(options),
       store_(store),
       tables_(tables),
+      log_(log),
+      steady_(steady),
       logger_(logger),
       dropped_(metrics.counter("fleetward_membership_dropped_total",
                                "Connects and disconnects that the registry did not learn of.")),
+      unsaved_(metrics.counter("fleetward_membership_unsaved_total",
+                               "Connects and disconnects that the next start will not know of.")),
+      started_(clock.now()),
+      grace_end_(steady.now() + options.return_grace),
       shared_(std::make_shared<Shared>()) {
   // A query may be new.
   store_.on_change([shared = shared_, scans = tables.scans](const state::SnapshotPtr& snapshot) {
@@ -71,7 +84,12 @@ void MembershipStage::on_presence(const broker::Presence& presence) {
 void MembershipStage::run() {
   for (;;) {
     std::unique_lock lock(shared_->mutex);
-    shared_->changed.wait(lock, [&] { return shared_->work || shared_->stopping; });
+    const auto ready = [&] { return shared_->work || shared_->stopping; };
+    if (grace_over_) {
+      shared_->changed.wait(lock, ready);
+    } else {
+      shared_->changed.wait_for(lock, std::max(grace_end_ - steady_.now(), Duration{1}), ready);
+    }
     if (shared_->stopping) return;
     shared_->work = false;
     lock.unlock();
@@ -89,6 +107,38 @@ void MembershipStage::transact(const std::function<Status(state::Transaction&)>&
   }
 }
 
+void MembershipStage::apply(std::vector<registry::ConnectivityChange> changes) {
+  log::Batch kept;
+  transact([&](state::Transaction& change) -> Status {
+    registry::apply_connectivity(change, tables_, changes);
+    for (const registry::ConnectivityChange& one : changes) {
+      keep_connectivity(kept, one.name, change.get(tables_.connectivity).find(one.name));
+    }
+    return {};
+  });
+  const auto count = static_cast<double>(changes.size());
+  log_.submit(std::move(kept), [&unsaved = unsaved_, count](const log::Committed& done) {
+    if (!done) unsaved.Increment(count);
+  });
+}
+
+bool MembershipStage::give_up_absent() {
+  std::vector<registry::ConnectivityChange> absent;
+  size_t looked_at = 0;
+  grace_over_ = true;
+  store_.snapshot()->get(tables_.connectivity).visit_from(absent_next_, [&](const auto& entry) {
+    if (looked_at++ == options_.changes_max) {
+      absent_next_ = entry.key;
+      grace_over_ = false;
+      return false;
+    }
+    if (entry.value->remembered) absent.push_back({entry.key, {false, started_, kServerEnded}});
+    return true;
+  });
+  if (!absent.empty()) apply(std::move(absent));
+  return !grace_over_;
+}
+
 bool MembershipStage::step() {
   std::vector<registry::ConnectivityChange> changes;
   bool more = false;
@@ -101,12 +151,8 @@ bool MembershipStage::step() {
     }
     more = !clients.empty();
   }
-  if (!changes.empty()) {
-    transact([&](state::Transaction& change) -> Status {
-      registry::apply_connectivity(change, tables_, changes);
-      return {};
-    });
-  }
+  if (!changes.empty()) apply(std::move(changes));
+  if (!more && !grace_over_ && steady_.now() >= grace_end_) more = give_up_absent();
   if (store_.snapshot()->get(tables_.scans).size() > 0) {
     bool rest = false;
     transact([&](state::Transaction& change) -> Status {

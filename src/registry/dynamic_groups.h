@@ -74,8 +74,8 @@ void apply_connectivity(state::Transaction& change, const Tables& tables,
 // Evaluates the next things of a pending scan; true if there is more to do.
 bool evaluate_slice(state::Transaction& change, const Tables& tables, size_t things_max);
 
-// Once, after Store::open(): compiles the queries and evaluates all things. Everyone is disconnected until he
-// connects. kCorrupt: a stored query does not parse.
+// Once, after Store::open(), when the table of connectivity holds what is known from before: compiles the
+// queries and evaluates all things. kCorrupt: a stored query does not parse.
 Status load_dynamic_groups(state::Store& store, const Tables& tables);
 
 }  // namespace fleetward::registry

@@ -49,11 +49,12 @@ struct ThingGroup {
   bool dynamic() const { return !query.empty(); }
 };
 
-// Of a thing, or of a client that is none. Not stored: it begins with the process.
+// Of a thing, or of a client that is none.
 struct Connectivity {
   bool connected = false;
   Timestamp since;                // of the last connect or disconnect; 0: not known
   std::string disconnect_reason;  // of lifecycle events; empty while connected or not known
+  bool remembered = false;        // connected before the server's start, and not seen since
 };
 
 enum class CertificateStatus {

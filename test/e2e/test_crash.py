@@ -2,8 +2,10 @@
 bucket twice."""
 import collections
 import datetime
+import json
 import time
 
+import fleetward
 import pytest
 from crash import acknowledged_of, attempted_of, numbered, send_under_kills
 from devices import Thing, wait_for
@@ -67,3 +69,48 @@ def test_who_does_not_come_back_after_kill_9_is_disconnected(new_server):
         seen = len(values(back, "aws:num-messages-sent"))
         wait_for(lambda: len(values(back, "aws:num-messages-sent")) > seen + 2, what="points of the other")
         assert len(values(gone, "aws:num-messages-sent")) == points
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_restart_moves_nobody_between_groups_of_connectivity(new_server, end):
+    """An alarm of a group of connected things goes on; who is not back within the grace leaves, and his alarm ends."""
+    server = new_server(config=fleetward.DEFAULT_CONFIG + '[server]\nreturn_grace = "8s"\n')
+    iot = server.boto("iot")
+    iot.update_indexing_configuration(thingIndexingConfiguration={
+        "thingIndexingMode": "REGISTRY", "thingConnectivityIndexingMode": "STATUS"})
+    for group, connected in (("on", "true"), ("off", "false")):
+        iot.create_dynamic_thing_group(thingGroupName=group, queryString=f"connectivity.connected:{connected}")
+    iot.create_security_profile(securityProfileName="online", behaviors=[
+        {"name": "closed", "metric": "aws:num-listening-tcp-ports",
+         "criteria": {"comparisonOperator": "less-than", "value": {"count": 1}}}])
+    iot.attach_security_profile(
+        securityProfileName="online",
+        securityProfileTargetArn=f"arn:aws:iot:{server.region}:{server.account}:thinggroup/on")
+
+    def members(group):
+        return sorted(server.boto("iot").list_things_in_thing_group(thingGroupName=group)["things"])
+
+    def events():
+        now = datetime.datetime.now(datetime.timezone.utc)
+        found = server.boto("iot").list_violation_events(
+            startTime=now - datetime.timedelta(hours=1), endTime=now + datetime.timedelta(minutes=1))
+        return sorted((e["thingName"], e["violationEventType"]) for e in found["violationEvents"])
+
+    things = {name: Thing(server, name) for name in ("back", "gone", "away")}
+    with things["back"].client() as back, things["gone"].client() as gone:
+        wait_for(lambda: (members("on"), members("off")) == (["back", "gone"], ["away"]), what="who is connected")
+        for name, client in (("back", back), ("gone", gone)):
+            client.publish(f"$aws/things/{name}/defender/metrics/json", json.dumps(
+                {"hed": {"rid": 1, "v": "1.0"}, "met": {"tp": {"pts": [{"pt": 22}], "t": 1}}}))
+        alarms = [("back", "in-alarm"), ("gone", "in-alarm")]
+        wait_for(lambda: events() == alarms, what="two alarms")
+        getattr(server, end)()
+    server.start()
+    assert (members("on"), members("off")) == (["back", "gone"], ["away"])
+    time.sleep(2)  # ticks, and Detect's look at who left
+    assert events() == alarms
+    with things["back"].client():
+        wait_for(lambda: events() == sorted([*alarms, ("gone", "alarm-invalidated")]), what="the end of gone's alarm")
+        assert (members("on"), members("off")) == (["back"], ["away", "gone"])
+        state = server.boto("iot").get_thing_connectivity_data(thingName="gone")
+        assert (state["connected"], state["disconnectReason"]) == (False, "SERVER_INITIATED_DISCONNECT")

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "log/memory_log.h"
+#include "pipeline/connectivity_keys.h"
 #include "pipeline/detect_tables.h"
 #include "registry/dynamic_groups.h"
 #include "registry/things.h"
@@ -12,7 +14,9 @@ namespace {
 constexpr Timestamp kNow{1767225600000};
 
 struct World {
-  explicit World(MembershipOptions options = {}) : stage(options, store, tables, logger, metrics) {
+  explicit World(MembershipOptions options = {}, log::MemoryLog* of_before = nullptr)
+      : log(of_before != nullptr ? *of_before : own_log),
+        stage(options, store, tables, log, clock, steady, logger, metrics) {
     EXPECT_TRUE(store.open(":memory:"));
     change([&](auto& t) { return registry::set_indexing(t, tables, {true, true}); });
   }
@@ -46,6 +50,9 @@ struct World {
   state::Store store;
   registry::Tables tables = registry::Tables::add_to(store);
   DetectTables detect = DetectTables::add_to(store);
+  log::MemoryLog own_log;
+  log::MemoryLog& log;
+  ManualClock clock{kNow}, steady{{1000}};
   Logger logger = Logger::none();
   Metrics metrics;
   MembershipStage stage;
@@ -78,12 +85,115 @@ TEST(MembershipStage, BeyondItsBoundClientsAreDroppedAndCounted) {
   EXPECT_NE(w.metrics.scrape().find("fleetward_membership_dropped_total 1"), std::string::npos);
 }
 
+// What a restart of the server finds of the world before, in the order of Server::start().
+struct Restarted : World {
+  explicit Restarted(log::MemoryLog& of_before, std::vector<std::string> things)
+      : World({.changes_max = 2, .return_grace = Duration{60'000}}, &of_before) {
+    for (const std::string& name : things) thing(name);
+    dynamic("on", "connectivity.connected:true");
+    dynamic("off", "connectivity.connected:false");
+    EXPECT_TRUE(restore_connectivity(log, store, tables, logger));
+    EXPECT_TRUE(registry::load_dynamic_groups(store, tables));
+  }
+  std::string members(const std::string& group) {
+    std::string out;
+    store.snapshot()
+        ->get(tables.dynamic_group_things)
+        .visit_prefix(state::key(group, ""), [&](const auto& e) {
+          out += state::key_tail(e.key);
+          return true;
+        });
+    return out;
+  }
+  const registry::Connectivity* of(const std::string& name) {
+    return store.snapshot()->get(tables.connectivity).find(name);
+  }
+};
+
+TEST(MembershipStage, ARestartMovesNobodyWhoComesBackInTime) {
+  log::MemoryLog log;
+  {
+    World before({}, &log);
+    for (const char* name : {"a", "b", "c", "d", "e", "f"}) before.thing(name);
+    for (const char* name : {"a", "b", "c", "d", "e", "stranger", "visitor"})
+      before.stage.on_presence({name, true, kNow, {}});
+    before.drain();
+    before.stage.on_presence({"c", false, kNow + Duration{1}, "CONNECTION_LOST"});
+    before.stage.on_presence({"e", false, kNow + Duration{1}, "CONNECTION_LOST"});
+    before.stage.on_presence({"visitor", false, kNow + Duration{1}, "CONNECTION_LOST"});
+    before.drain();
+  }
+  log::Batch damage;
+  damage.put("connectivity/x", "2 nonsense");
+  ASSERT_TRUE(log.write(std::move(damage)));
+  for (int run = 0; run < 2; ++run) {
+    Restarted w(log, {"a", "b", "c", "d", "f"});  // e was deleted
+    EXPECT_EQ(w.members("on"), "abd") << run;
+    EXPECT_EQ(w.members("off"), "cf");
+    EXPECT_EQ(w.of("c")->disconnect_reason, "CONNECTION_LOST");
+    EXPECT_TRUE(w.of("stranger")->connected);
+    EXPECT_TRUE(w.of("e") == nullptr && w.of("visitor") == nullptr);
+    EXPECT_FALSE(log.get("connectivity/e").value() || log.get("connectivity/x").value());
+    w.steady.advance(Duration{59'999});
+    w.drain();
+    EXPECT_EQ(w.members("on"), "abd");
+  }
+  {
+    Restarted w(log, {"a", "b", "c", "d", "f"});
+    w.stage.on_presence({"a", true, kNow + Duration{5}, {}});
+    w.stage.on_presence({"b", true, kNow + Duration{5}, {}});
+    w.stage.on_presence({"b", false, kNow + Duration{6}, "CLIENT_INITIATED_DISCONNECT"});
+    w.drain();
+    EXPECT_EQ(w.members("on"), "ad");
+    w.steady.advance(Duration{60'000});
+    w.drain();
+    EXPECT_EQ(w.members("on"), "a");
+    EXPECT_EQ(w.members("off"), "bcdf");
+    EXPECT_EQ(w.of("d")->since, kNow);
+    EXPECT_EQ(w.of("d")->disconnect_reason, "SERVER_INITIATED_DISCONNECT");
+    EXPECT_EQ(w.of("b")->disconnect_reason, "CLIENT_INITIATED_DISCONNECT");
+    EXPECT_EQ(w.of("stranger"), nullptr);
+  }
+  Restarted again(log, {"a", "b", "c", "d", "f"});
+  EXPECT_EQ(again.members("on"), "a");
+  EXPECT_FALSE(log.get("connectivity/stranger").value());
+}
+
+TEST(MembershipStage, AThingMadeAnewIsNotTheOneBefore) {
+  log::MemoryLog log;
+  {
+    World before({}, &log);
+    before.thing("a");
+    before.stage.on_presence({"a", false, kNow, "CONNECTION_LOST"});
+    before.drain();
+  }
+  World w({}, &log);
+  w.change([&](auto& t) -> Status {
+    t.put(w.tables.things, "a", registry::Thing{.name = "a", .created = kNow + Duration{1}});
+    return {};
+  });
+  ASSERT_TRUE(restore_connectivity(log, w.store, w.tables, w.logger));
+  EXPECT_EQ(w.store.snapshot()->get(w.tables.connectivity).size(), 0u);
+}
+
+TEST(MembershipStage, WhatTheLogRefusesIsCounted) {
+  World w;
+  w.thing("a");
+  w.log.set_trouble("No space left on device");
+  w.stage.on_presence({"a", true, kNow, {}});
+  w.drain();
+  EXPECT_TRUE(w.store.snapshot()->get(w.tables.connectivity).find("a")->connected);
+  EXPECT_NE(w.metrics.scrape().find("fleetward_membership_unsaved_total 1"), std::string::npos);
+}
+
 TEST(MembershipStage, ItsThreadDoesTheSame) {
   World w;
   w.stage.start();
   w.thing("a");
   w.dynamic("on", "connectivity.connected:true");
   w.stage.on_presence({"a", true, kNow, {}});
+  // Its grace ends while it runs; nobody wakes it for that.
+  w.steady.advance(Duration{180'000});
   while (!w.is_member("on", "a") ||
          registry::status_of_group(*w.store.snapshot(), w.tables, "on") != registry::GroupStatus::kActive) {
     std::this_thread::yield();
