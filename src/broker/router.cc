@@ -8,7 +8,7 @@ Router::Router(uint32_t shard, const mqtt::MatchOptions& options,
                std::function<void(const InterestChange&)> announce)
     : shard_(shard), announce_(std::move(announce)), local_(options), interest_(options) {}
 
-std::vector<LocalSubscriber>& Router::list(std::string_view filter) {
+Router::Members& Router::list(std::string_view filter) {
   if (!mqtt::parse_share(filter)) return local_.at(filter);
   const auto it = groups_.find(filter);
   return it != groups_.end() ? it->second.members
@@ -16,14 +16,14 @@ std::vector<LocalSubscriber>& Router::list(std::string_view filter) {
 }
 
 void Router::add(std::string_view filter, LocalSubscriber subscriber) {
-  std::vector<LocalSubscriber>& members = list(filter);
+  Members& members = list(filter);
   subscriber.subscription->position = members.size();
   members.push_back(subscriber);
   count(filter, 1, is_durable(subscriber) ? 1 : 0);
 }
 
 void Router::remove(std::string_view filter, LocalSubscriber subscriber) {
-  std::vector<LocalSubscriber>& members = list(filter);
+  Members& members = list(filter);
   const size_t at = subscriber.subscription->position;
   if (at >= members.size() || members[at].subscription != subscriber.subscription) return;
   members[at] = members.back();
@@ -66,9 +66,9 @@ void Router::count(std::string_view filter, int members, int durable) {
 }
 
 void Router::apply(const InterestChange& change) {
-  std::vector<Interest>& interests = interest_.at(change.filter);
+  auto& interests = interest_.at(change.filter);
   const auto it = std::find_if(interests.begin(), interests.end(), [&](const Interest& interest) {
-    return interest.shard == change.shard && interest.group == change.group;
+    return interest.shard == change.shard && (interest.shared ? interest.shared->group : "") == change.group;
   });
   if (change.members == 0) {
     if (it != interests.end()) interests.erase(it);
@@ -77,8 +77,10 @@ void Router::apply(const InterestChange& change) {
     it->members = change.members;
     it->durable = change.durable;
   } else {
-    interests.push_back({change.group, change.group.empty() ? std::string() : change.filter, change.shard,
-                         change.members, change.durable});
+    std::unique_ptr<const SharedTarget> shared;
+    if (!change.group.empty())
+      shared = std::make_unique<SharedTarget>(SharedTarget{change.group, change.filter});
+    interests.push_back({std::move(shared), change.shard, change.members, change.durable});
   }
 }
 
@@ -88,7 +90,7 @@ void Router::match(std::string_view topic, Targets& out) {
   candidates_.clear();
   interest_.match(topic, [&](const Interest& interest) {
     const uint64_t bit = uint64_t{1} << interest.shard;
-    if (!interest.group.empty()) {
+    if (interest.shared) {
       candidates_.push_back(&interest);
       return;
     }
@@ -98,21 +100,21 @@ void Router::match(std::string_view topic, Targets& out) {
   if (candidates_.empty()) return;
   // One shard for each (group, filter), in proportion to its members.
   std::sort(candidates_.begin(), candidates_.end(), [](const Interest* a, const Interest* b) {
-    return std::tie(a->group, a->filter, a->shard) < std::tie(b->group, b->filter, b->shard);
+    return std::tie(a->shared->group, a->shared->filter, a->shard) <
+           std::tie(b->shared->group, b->shared->filter, b->shard);
   });
   ++turn_;
   for (size_t begin = 0; begin < candidates_.size();) {
     size_t end = begin;
     size_t members = 0;
-    while (end < candidates_.size() && candidates_[end]->group == candidates_[begin]->group &&
-           candidates_[end]->filter == candidates_[begin]->filter) {
+    while (end < candidates_.size() && *candidates_[end]->shared == *candidates_[begin]->shared) {
       members += candidates_[end++]->members;
     }
     size_t chosen = turn_ % members;
     size_t at = begin;
     while (chosen >= candidates_[at]->members) chosen -= candidates_[at++]->members;
     const Interest& interest = *candidates_[at];
-    out.shared.push_back({interest.shard, {interest.group, interest.filter}});
+    out.shared.push_back({interest.shard, *interest.shared});
     if (interest.durable) out.durable |= uint64_t{1} << interest.shard;
     begin = end;
   }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,7 @@ struct LocalSubscriber {
 struct SharedTarget {
   std::string group;
   std::string filter;
+  friend bool operator==(const SharedTarget&, const SharedTarget&) = default;
 };
 
 // Who gets a message: the subscriptions of this shard's sessions, and what all shards are interested in.
@@ -83,17 +85,17 @@ class Router {
     uint32_t durable = 0;
   };
   struct Interest {
-    std::string group;
-    std::string filter;  // shared ones only
+    std::unique_ptr<const SharedTarget> shared;  // null: ordinary subscriptions
     uint32_t shard;
     uint32_t members;
     bool durable;
   };
+  using Members = SubscriptionIndex<LocalSubscriber>::Values;
   struct Group {
-    std::vector<LocalSubscriber> members;
+    Members members;
     size_t next = 0;
   };
-  std::vector<LocalSubscriber>& list(std::string_view filter);
+  Members& list(std::string_view filter);
   void count(std::string_view filter, int members, int durable);
 
   const uint32_t shard_;

@@ -18,6 +18,10 @@ std::vector<int> find(const SubscriptionIndex<int>& index, const std::string& to
   return out;
 }
 
+void erase(SubscriptionIndex<int>::Values& values, int value) {
+  values.erase(std::remove(values.begin(), values.end(), value), values.end());
+}
+
 std::string random_text(std::mt19937& random, bool filter) {
   const std::vector<std::string> words = {"a", "b", "c", "", "$aws"};
   const size_t levels = 1 + random() % 5;
@@ -50,10 +54,10 @@ TEST(SubscriptionIndex, agrees_with_the_definition) {
       if (random() % 3 == 0) {
         const int victim = static_cast<int>(random() % filters.size());
         const std::string& filter = filters[static_cast<size_t>(victim)];
-        std::vector<int>* values = index.find(filter);
+        auto* values = index.find(filter);
         if (present.erase(victim) == 1) {
           ASSERT_NE(values, nullptr);
-          std::erase(*values, victim);
+          erase(*values, victim);
           if (values->empty()) index.prune(filter);
         }
       }
@@ -67,7 +71,7 @@ TEST(SubscriptionIndex, agrees_with_the_definition) {
     }
     for (const int id : present) {
       const std::string& filter = filters[static_cast<size_t>(id)];
-      std::erase(*index.find(filter), id);
+      erase(*index.find(filter), id);
       index.prune(filter);
     }
     EXPECT_TRUE(index.empty());
