@@ -181,9 +181,11 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
 
 Status check_config(const Config& config) {
   const Config::Server& server = config.server;
-  if (!server.mqtt_listen.empty() && server.mqtt_policy.empty()) {
+  const bool for_nobody = !server.mqtt_listen.empty() || !server.ws_listen.empty();
+  if (for_nobody && server.mqtt_policy.empty()) {
     return wrong(
-        "server.mqtt_listen needs server.mqtt_policy: the name of an IoT policy, or \"open\" for closed test "
+        "server.mqtt_listen and ws_listen need server.mqtt_policy: the name of an IoT policy, or \"open\" "
+        "for closed test "
         "networks and benchmarks");
   }
   if (server.endpoint_host.empty() || server.endpoint_host.find_first_of(":/ ") != std::string::npos) {
@@ -192,7 +194,7 @@ Status check_config(const Config& config) {
   for (const auto& [name, address] :
        {std::pair("api_listen", &server.api_listen), std::pair("api_tls_listen", &server.api_tls_listen),
         std::pair("mqtts_listen", &server.mqtts_listen), std::pair("alpn_listen", &server.alpn_listen),
-        std::pair("mqtt_listen", &server.mqtt_listen)}) {
+        std::pair("mqtt_listen", &server.mqtt_listen), std::pair("ws_listen", &server.ws_listen)}) {
     if (!address->empty() && !is_address(*address)) {
       return wrong("server." + std::string(name) +
                    " must be host:port, such as 127.0.0.1:8883 or [::1]:0, not '" + *address + "'");

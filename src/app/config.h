@@ -25,6 +25,7 @@ struct Config {
     std::string mqtts_listen = "0.0.0.0:8883";
     std::string alpn_listen = "0.0.0.0:443";
     std::string mqtt_listen;
+    std::string ws_listen;
     std::string mqtt_policy;
     std::string endpoint_host = "localhost";
     std::vector<std::string> certificate_names;

@@ -65,8 +65,14 @@ void add_server(std::vector<ConfigKey>& out) {
          "bind the default, it is off and a line says so. Empty: off.");
   s.text("mqtt_listen", MEMBER(server.mqtt_listen),
          "Address of plain MQTT, whose clients have no certificate. Empty: off. Needs `mqtt_policy`.");
+  s.text(
+      "ws_listen", MEMBER(server.ws_listen),
+      "Address of MQTT over plain WebSockets (path `/mqtt`), whose clients need no signature. Empty: off. "
+      "Needs `mqtt_policy`. WebSockets with a signature or a client certificate are taken by `alpn_listen` "
+      "and `api_tls_listen`, with a signature by `api_listen` too.");
   s.text("mqtt_policy", MEMBER(server.mqtt_policy),
-         "What clients of `mqtt_listen` may do: the name of an IoT policy, or `open` (everything; for closed "
+         "What clients of `mqtt_listen` and `ws_listen` may do: the name of an IoT policy, or `open` "
+         "(everything; for closed "
          "test "
          "networks and benchmarks).");
   s.text("endpoint_host", MEMBER(server.endpoint_host),
@@ -204,6 +210,8 @@ void add_broker(std::vector<ConfigKey>& out) {
              "Longer keep-alives, or none, are lowered to it.");
   s.duration("connect_timeout", MEMBER(broker.connect_timeout), seconds(1), minutes(10),
              "From accept to CONNECT, the TLS handshake included.");
+  s.duration("websocket_lifetime_max", MEMBER(broker.websocket_lifetime_max), minutes(1), hours(24 * 365),
+             "How long a signed WebSocket stays open; not beyond its credentials.");
   s.size("outbound_bytes_max", MEMBER(broker.outbound_bytes_max), 4 * kKiB, kGiB,
          "Bytes waiting for a slow reader; beyond it QoS 0 is dropped, counted.");
   s.number("queue_messages_max", MEMBER(broker.queue_messages_max), 0, 100'000'000,

@@ -15,7 +15,7 @@ namespace {
 struct ServeOptions {
   std::string data_dir, config_file;
   bool check_config = false;
-  std::optional<std::string> api, api_tls, mqtts, alpn, mqtt, mqtt_policy;
+  std::optional<std::string> api, api_tls, mqtts, alpn, mqtt, ws, mqtt_policy;
   bool api_allow_remote = false, accept_data_loss = false;
 };
 
@@ -53,6 +53,7 @@ Result<Config> configure(const ServeOptions& options) {
   set(options.mqtts, config.server.mqtts_listen);
   set(options.alpn, config.server.alpn_listen);
   set(options.mqtt, config.server.mqtt_listen);
+  set(options.ws, config.server.ws_listen);
   set(options.mqtt_policy, config.server.mqtt_policy);
   if (options.api_allow_remote) config.server.api_allow_remote = true;
   config.accept_data_loss = options.accept_data_loss;
@@ -80,8 +81,9 @@ int serve(const ServeOptions& options) {
   auto server = Server::start(*config, std::move(*data), logger);
   if (!server) return refuse(server.error());
   const Endpoints& e = (*server)->endpoints();
-  std::printf("ready api=%s api_tls=%s mqtts=%s alpn=%s mqtt=%s data=%s\n", e.api.c_str(), e.api_tls.c_str(),
-              e.mqtts.c_str(), e.alpn.c_str(), e.mqtt.c_str(), options.data_dir.c_str());
+  std::printf("ready api=%s api_tls=%s mqtts=%s alpn=%s mqtt=%s ws=%s data=%s\n", e.api.c_str(),
+              e.api_tls.c_str(), e.mqtts.c_str(), e.alpn.c_str(), e.mqtt.c_str(), e.ws.c_str(),
+              options.data_dir.c_str());
   std::fflush(stdout);
   std::optional<std::string> signal;
   while (!(signal = wait_for_stop((*server)->upkeep_interval()))) (*server)->keep_up();
@@ -110,8 +112,10 @@ void add_serve_command(CLI::App& app, int& status) {
   listener("--alpn-listen", options->alpn,
            "MQTT by ALPN x-amzn-mqtt-ca, HTTPS without [0.0.0.0:443 if allowed]");
   listener("--mqtt-listen", options->mqtt, "plain MQTT [off]; needs --mqtt-policy");
-  command->add_option("--mqtt-policy", options->mqtt_policy,
-                      "What plain MQTT clients may do: the name of an IoT policy, or \"open\"");
+  listener("--ws-listen", options->ws, "MQTT over plain WebSockets [off]; needs --mqtt-policy");
+  command->add_option(
+      "--mqtt-policy", options->mqtt_policy,
+      "What MQTT clients without certificate or signature may do: the name of an IoT policy, or \"open\"");
   command->add_flag("--accept-data-loss", options->accept_data_loss,
                     "Start although acknowledged writes are missing, say what, and go on without them "
                     "(docs/guides/damaged-data.md)");

@@ -85,11 +85,11 @@ Status open_lake_sink(Server::Parts& p) {
 }
 
 // One API listener; its real address goes to `out`.
-Status listen_api(Server::Parts& p, const char* what, const std::string& address, bool tls,
-                  std::string& out) {
+Status listen_api(Server::Parts& p, const char* what, const std::string& address, bool tls, std::string& out,
+                  bool websockets_only = false) {
   if (address.empty()) return {};
-  const http::TlsFiles files{p.pki->server.certificate_chain_path, p.pki->server.private_key_path};
-  auto real = p.http->listen(address, tls ? &files : nullptr);
+  const TlsFiles files{p.pki->server.certificate_chain_path, p.pki->server.private_key_path};
+  auto real = p.http->listen(address, tls ? &files : nullptr, websockets_only);
   if (!real) return fail(real.error().code, std::string(what) + " " + address + ": " + real.error().message);
   out = *real;
   return {};
@@ -101,12 +101,10 @@ Status listen_mqtt(Server::Parts& p, broker::Listener::Kind kind, const char* wh
   broker::Listener listener;
   listener.kind = kind;
   listener.address = address;
-  listener.certificate_chain_pem = p.pki->server.certificate_chain_path;
-  listener.private_key_pem = p.pki->server.private_key_path;
+  listener.certificate = {p.pki->server.certificate_chain_path, p.pki->server.private_key_path};
   listener.plain_policy = p.config.server.mqtt_policy;
-  listener.https = [http = p.http.get(), files = http::TlsFiles{p.pki->server.certificate_chain_path,
-                                                                p.pki->server.private_key_path}](
-                       int descriptor, std::string peer, std::string prefix) {
+  listener.https = [http = p.http.get(), files = listener.certificate](
+                       int descriptor, const SocketAddress& peer, std::string prefix) {
     http->adopt(descriptor, peer, std::move(prefix), &files);
   };
   auto real = p.broker->listen(listener);
@@ -119,6 +117,7 @@ Status open_listeners(Server::Parts& p) {
   const Config::Server& c = p.config.server;
   if (auto ok = listen_api(p, "api_listen", c.api_listen, false, p.endpoints.api); !ok) return ok;
   if (auto ok = listen_api(p, "api_tls_listen", c.api_tls_listen, true, p.endpoints.api_tls); !ok) return ok;
+  if (auto ok = listen_api(p, "ws_listen", c.ws_listen, false, p.endpoints.ws, true); !ok) return ok;
   using Kind = broker::Listener::Kind;
   if (auto ok = listen_mqtt(p, Kind::kMqtts, "mqtts_listen", c.mqtts_listen, p.endpoints.mqtts); !ok)
     return ok;

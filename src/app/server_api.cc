@@ -98,6 +98,20 @@ void add_iotdata(Server::Parts& p) {
       {*p.broker_access, p.store, *p.device_authorizer, p.clock, p.random}));
 }
 
+void add_websockets(Server::Parts& p) {
+  p.dispatcher->set_websocket(
+      [&p](http::Upgraded connection, std::shared_ptr<const identity::Caller> caller) {
+        broker::WebSocketClient client;
+        client.descriptor = connection.descriptor;
+        client.tls = std::move(connection.tls);
+        client.received = std::move(connection.received);
+        client.peer = std::move(connection.peer);
+        client.caller = std::move(caller);
+        if (!client.tls) client.plain_policy = p.config.server.mqtt_policy;
+        p.broker->adopt(std::move(client));
+      });
+}
+
 void add_s3(Server::Parts& p) {
   api::s3::S3ServiceOptions options;
   options.scope = p.scope;
@@ -131,6 +145,7 @@ Status start_api(Server::Parts& p) {
   add_account_services(p);
   add_iot_services(p);
   add_iotdata(p);
+  add_websockets(p);
   add_s3(p);
   p.dispatcher->add_public("/health", [&p](const http::RequestHead&) { return health(p); });
 

@@ -135,7 +135,8 @@ void add_tables(Server::Parts& p) {
 
 Status start_pipeline(Server::Parts& p) {
   p.authorizer = std::make_unique<identity::Authorizer>(p.store, p.identity_tables, p.scope);
-  p.device_authorizer = std::make_unique<registry::DeviceAuthorizer>(p.registry_tables, p.scope);
+  p.device_authorizer =
+      std::make_unique<registry::DeviceAuthorizer>(p.registry_tables, p.scope, p.identity_tables);
   if (auto ok = settle_partitions(p); !ok) return ok;
   if (auto ok = start_broker(p); !ok) return ok;
   if (auto ok = start_alerts(p); !ok) return ok;

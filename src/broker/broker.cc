@@ -52,6 +52,7 @@ struct Broker::Impl final : InternalPublisher {
   std::atomic<bool> running{false};
   std::mutex listeners_mutex;
   std::vector<Listener> listeners;
+  std::atomic<uint32_t> next_shard{0};  // for who comes by way of HTTP
   std::mutex refused_mutex;
   ShardStats refused;  // by publish(), on many threads
   CutChains cut_chains;
@@ -182,8 +183,10 @@ Result<std::vector<std::shared_ptr<const ListenerState>>> make_states(const Shar
     if (listener.kind != Listener::Kind::kMqtt) {
       // One context for each shard: no lock between them, and its callback knows where it runs.
       auto tls = TlsContext::create(
-          listener.certificate_chain_pem, listener.private_key_pem,
-          [s = shard.get()](const PeerCertificate& certificate) { return s->admit(certificate); });
+          {.files = listener.certificate,
+           .certificate_required = true,
+           .admit = [s = shard.get()](const PeerCertificate& certificate) { return s->admit(certificate); },
+           .alpn = {std::string(kAlpnMqtt)}});
       if (!tls) return fail(tls.error());
       state->tls = std::move(*tls);
     }
@@ -213,6 +216,17 @@ Result<std::string> Broker::listen(const Listener& listener) {
     shard.run_here([&] { shard.listen(bound->descriptors[i], index, (*states)[i]); });
   }
   return bound->address;
+}
+
+void Broker::adopt(WebSocketClient client) {
+  auto owned = std::make_unique<WebSocketClient>(std::move(client));
+  if (!impl_->running.load()) {
+    ::close(owned->descriptor);
+    return;
+  }
+  const auto& shards = impl_->context.shards;
+  const uint32_t index = impl_->next_shard.fetch_add(1, std::memory_order_relaxed);
+  shards[index % shards.size()]->mailbox().post_always(WebSocketMail{std::move(owned)});
 }
 
 Status Broker::reload_certificates() {

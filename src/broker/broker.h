@@ -12,9 +12,14 @@
 #include "core/metrics.h"
 #include "core/random.h"
 #include "core/result.h"
+#include "core/socket_address.h"
 #include "core/time.h"
+#include "core/tls.h"
 #include "log/log.h"
 
+namespace fleetward::identity {
+struct Caller;
+}
 namespace fleetward::registry {
 class DeviceAuthorizer;
 }
@@ -32,15 +37,26 @@ struct Listener {
     kMqtts,  // mutual TLS: a certificate known to the registry and ACTIVE is required
     kAlpn,   // TLS whose ClientHello decides: ALPN x-amzn-mqtt-ca is MQTT (as kMqtts), else `https` gets it
     kMqtt,   // plain TCP; `plain_policy` says what its clients may do
+    kWebSocket,  // not to listen: of clients that adopt() takes
   } kind = Kind::kMqtts;
-  std::string address;  // "0.0.0.0:8883", "[::1]:0"; port 0 takes a free one
-  // kMqtts, kAlpn: PEM files of the server's certificate chain and key.
-  std::string certificate_chain_pem, private_key_pem;
+  std::string address;   // "0.0.0.0:8883", "[::1]:0"; port 0 takes a free one
+  TlsFiles certificate;  // kMqtts, kAlpn
   // kMqtt: "open" (everything allowed) or the name of an IoT policy; one that does not exist allows nothing.
   std::string plain_policy;
   // kAlpn: takes over sockets that are not MQTT: descriptor, peer address, bytes read already (the start of
   // the ClientHello). Called on a shard's thread; must not block. http::Server::adopt fits.
-  std::function<void(int descriptor, std::string peer_address, std::string prefix)> https;
+  std::function<void(int descriptor, const SocketAddress& peer, std::string prefix)> https;
+};
+
+// A WebSocket of MQTT whose opening handshake somebody else has done.
+struct WebSocketClient {
+  int descriptor = -1;             // connected, non-blocking; the broker's to close
+  std::unique_ptr<TlsEngine> tls;  // open; null: plain TCP
+  std::string received;            // decrypted bytes that came after the handshake
+  SocketAddress peer;
+  // Who signed the request; null: the TLS client certificate says who, or, without one, nobody.
+  std::shared_ptr<const identity::Caller> caller;
+  std::string plain_policy;  // as Listener's: for nobody
 };
 
 // What an API caller may know of a client.
@@ -48,7 +64,7 @@ struct ConnectionInfo {
   std::string client_id;
   bool connected = false;
   std::string thing_name;  // empty: not registered
-  std::string certificate_id;
+  std::string principal;   // certificate id, or the id of the user or role session
   std::string source_ip;
   uint16_t source_port = 0;
   bool clean_session = true;
@@ -101,6 +117,8 @@ class Broker {
   // After start(). The real "address:port". kConflict: port in use; kPermissionDenied: may not bind it;
   // kInvalidArgument: address or certificate files.
   Result<std::string> listen(const Listener& listener);
+  // Takes a client over: its CONNECT is next. Any thread; the socket closes if the broker is not running.
+  void adopt(WebSocketClient client);
   // Reads the certificates of all listeners again: new handshakes use them, connections stay. If one cannot
   // be used, all stay as they are (kInvalidArgument).
   Status reload_certificates();

@@ -37,11 +37,13 @@ const char* to_string(EndReason reason) {
                                  "SERVER_ERROR",
                                  "SERVER_INITIATED_DISCONNECT",
                                  "API_INITIATED_DISCONNECT",
-                                 "THROTTLED"};
+                                 "THROTTLED",
+                                 "CLIENT_INITIATED_DISCONNECT",
+                                 "WEBSOCKET_TTL_EXPIRATION"};
   return kNames[static_cast<size_t>(reason)];
 }
 
-Connection::Connection(uint64_t id, int descriptor, std::string peer_ip, uint16_t peer_port,
+Connection::Connection(uint64_t id, int descriptor, SocketAddress peer,
                        std::shared_ptr<const ListenerState> listener,
                        std::shared_ptr<const mqtt::SessionOptions> options, size_t access_cache_max,
                        Timestamp connect_deadline)
@@ -49,8 +51,7 @@ Connection::Connection(uint64_t id, int descriptor, std::string peer_ip, uint16_
       deadline(connect_deadline),
       id_(id),
       descriptor_(descriptor),
-      peer_ip_(std::move(peer_ip)),
-      peer_port_(peer_port),
+      peer_(std::move(peer)),
       listener_(std::move(listener)),
       protocol_(std::move(options)) {
   if (listener_->listener.kind == Listener::Kind::kAlpn) stage_ = Stage::kHello;
@@ -73,12 +74,24 @@ void Connection::detach() {
   shard_ = nullptr;
 }
 
+std::string Connection::name() const {
+  return std::to_string(id_ >> kIdShardShift) + "-" +
+         std::to_string(id_ & ((uint64_t{1} << kIdShardShift) - 1));
+}
+
 const std::string& Connection::certificate_id() const {
   return tls_ ? tls_->certificate_id() : kNone;
 }
 
 void Connection::start_tls() {
   tls_ = std::make_unique<TlsEngine>(listener_->tls);
+}
+
+void Connection::begin_websocket(WebSocketClient& client) {
+  tls_ = std::move(client.tls);
+  websocket_ = std::make_unique<WebSocket>();
+  device.caller = std::move(client.caller);
+  if (!client.received.empty()) take_plain(client.received);
 }
 
 void Connection::on_event(bool readable, bool writable) {
@@ -121,7 +134,7 @@ void Connection::read() {
   } else if (tls_) {
     take_encrypted(bytes);
   } else {
-    process(bytes);
+    take_plain(bytes);
   }
 }
 
@@ -153,7 +166,7 @@ void Connection::read_hello(std::string_view bytes) {
   shard_->loop().remove(descriptor_, this);
   const int descriptor = std::exchange(descriptor_, -1);
   if (listener_->listener.https) {
-    listener_->listener.https(descriptor, peer_ip_, std::exchange(in_, {}));
+    listener_->listener.https(descriptor, peer_, std::exchange(in_, {}));
   } else {
     ::close(descriptor);
   }
@@ -170,10 +183,29 @@ void Connection::take_encrypted(std::string_view bytes) {
   if (!was_open && tls_->state() == TlsEngine::State::kFailed) {
     shard_->refuse(*this, Refusal::kTlsHandshake, tls_->failure());
   }
-  if (!plain.empty()) process(plain);
+  if (!plain.empty()) take_plain(plain);
   if (open || stage_ == Stage::kDead || stage_ == Stage::kClosing) return;
   flush();  // the alert, before the socket closes
   if (stage_ != Stage::kDead) lost(EndReason::kConnectionLost);
+}
+
+void Connection::take_plain(std::string_view bytes) {
+  if (!websocket_) {
+    process(bytes);
+    return;
+  }
+  std::string& data = shard_->message_buffer();
+  data.clear();
+  const WebSocket::State state = websocket_->feed(bytes, data);
+  if (websocket_->must_answer()) shard_->mark_dirty(*this);
+  if (!data.empty()) process(data);
+  if (state == WebSocket::State::kOpen || stage_ == Stage::kDead || stage_ == Stage::kClosing) return;
+  if (state == WebSocket::State::kFailed) {
+    shard_->refuse(*this, Refusal::kWebSocket, websocket_->failure());
+    shard_->end(*this, EndReason::kClientError);
+  } else {
+    shard_->end(*this, EndReason::kWebSocketClosed);
+  }
 }
 
 void Connection::process(std::string_view bytes) {
@@ -229,17 +261,23 @@ void Connection::update_interest() {
   shard_->loop().change(descriptor_, this, interest_read_, interest_write_);
 }
 
+// From out_ to wire_, through the layers that there are.
+void Connection::seal() {
+  if (websocket_ && (!out_.empty() || websocket_->must_answer())) websocket_->wrap(out_);
+  if (tls_) {
+    if (!out_.empty() && tls_->state() == TlsEngine::State::kOpen) tls_->write(out_);
+    tls_->take_output(wire_);
+  } else if (websocket_) {
+    wire_.append(out_);
+  }
+  if (tls_ || websocket_) reset(out_);
+}
+
 void Connection::flush() {
   if (stage_ == Stage::kDead || descriptor_ < 0) return;
-  if (tls_) {
-    if (!out_.empty() && tls_->state() == TlsEngine::State::kOpen) {
-      tls_->write(out_);
-      reset(out_);
-    }
-    tls_->take_output(wire_);
-  }
+  seal();
   if (write_blocked_) return;  // the loop calls again
-  std::string& bytes = tls_ ? wire_ : out_;
+  std::string& bytes = tls_ || websocket_ ? wire_ : out_;
   while (sent_ < bytes.size()) {
     const ssize_t n = ::send(descriptor_, bytes.data() + sent_, bytes.size() - sent_, MSG_NOSIGNAL);
     if (n < 0) {
@@ -278,11 +316,17 @@ void Connection::close_after_flush(Timestamp steady, Duration linger) {
   if (stage_ == Stage::kDead) return;
   stage_ = Stage::kClosing;
   deadline = steady + linger;
-  if (tls_) {
-    if (!out_.empty()) tls_->write(out_);
-    reset(out_);
-    tls_->shutdown();
+  seal();
+  if (websocket_) {
+    std::string goodbye;
+    websocket_->append_close(goodbye);
+    if (tls_) {
+      tls_->write(goodbye);
+    } else {
+      wire_.append(goodbye);
+    }
   }
+  if (tls_) tls_->shutdown();
   if (deadline <= steady) {
     flush();
     if (stage_ == Stage::kDead) return;

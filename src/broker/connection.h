@@ -11,12 +11,18 @@
 #include "broker/event_loop.h"
 #include "broker/observed.h"
 #include "broker/session.h"
-#include "broker/tls.h"
+#include "broker/websocket.h"
+#include "core/tls.h"
 #include "mqtt/session.h"
 
 namespace fleetward::broker {
 
 class Shard;
+
+// An id of a connection: the shard that accepted it, then its number there.
+inline constexpr int kIdShardShift = 48;
+
+inline constexpr std::string_view kAlpnMqtt = "x-amzn-mqtt-ca";
 
 // Why a connection ended (AWS IoT Developer Guide, Lifecycle events).
 enum class EndReason : uint8_t {
@@ -30,6 +36,8 @@ enum class EndReason : uint8_t {
   kServerInitiated,
   kApiInitiated,
   kThrottled,
+  kWebSocketClosed,  // by the client, without a DISCONNECT
+  kWebSocketExpired,
 };
 const char* to_string(EndReason reason);
 
@@ -50,12 +58,11 @@ struct ConnectRequest {
   uint32_t will_delay_s = 0;
 };
 
-// One client's socket: bytes in, TLS, the protocol machine, bytes out. Lives on one shard at a time; until
-// its CONNECT is read it may move to the shard that owns its client id. Never blocks.
+// One client's socket: bytes in, TLS, WebSocket, the protocol machine, bytes out. Lives on one shard at a
+// time; until its CONNECT is read it may move to the shard that owns its client id. Never blocks.
 class Connection final : public EventSource, public mqtt::SessionHandler {
  public:
-  Connection(uint64_t id, int descriptor, std::string peer_ip, uint16_t peer_port,
-             std::shared_ptr<const ListenerState> listener,
+  Connection(uint64_t id, int descriptor, SocketAddress peer, std::shared_ptr<const ListenerState> listener,
              std::shared_ptr<const mqtt::SessionOptions> options, size_t access_cache_max,
              Timestamp connect_deadline);
   ~Connection() override;
@@ -71,6 +78,8 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
 
   // Joins the loop of a shard. From here on everything runs on its thread.
   Status attach(Shard& shard);
+  // Once, after attach(): the TLS of `client`, then WebSocket frames.
+  void begin_websocket(WebSocketClient& client);
   // Leaves it, to move.
   void detach();
 
@@ -98,8 +107,10 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
 
   const std::string& certificate_id() const;
   std::string server_name() const { return tls_ ? tls_->server_name() : std::string(); }
-  const std::string& peer_ip() const { return peer_ip_; }
-  uint16_t peer_port() const { return peer_port_; }
+  const std::string& peer_ip() const { return peer_.ip; }
+  uint16_t peer_port() const { return peer_.port; }
+  // For log lines: the shard that accepted it, and its number there.
+  std::string name() const;
   const ListenerState& listener() const { return *listener_; }
 
   // --- mqtt::SessionHandler: handed to the shard
@@ -125,6 +136,7 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
   MessagePtr will;
   uint32_t will_delay_s = 0;
   Timestamp deadline;  // before CONNECT, and while closing; of the steady clock
+  Timestamp ends_at;   // of a signed WebSocket; of the steady clock; {0}: not by itself
   Timestamp timer_at;  // the timer wheel's live entry
   uint32_t refusals_logged = 0;
   bool ending = false;  // in the shard's list of connections to end after this wake-up
@@ -137,23 +149,25 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
   void read_hello(std::string_view bytes);
   void start_tls();
   void take_encrypted(std::string_view bytes);
+  void take_plain(std::string_view bytes);
   void process(std::string_view bytes);
+  void seal();
   void lost(EndReason reason);
   void update_interest();
 
   const uint64_t id_;
   int descriptor_;
-  const std::string peer_ip_;
-  const uint16_t peer_port_;
+  const SocketAddress peer_;
   const std::shared_ptr<const ListenerState> listener_;
   Shard* shard_ = nullptr;
   Stage stage_ = Stage::kHandshake;
   mqtt::Session protocol_;
   std::unique_ptr<TlsEngine> tls_;
+  std::unique_ptr<WebSocket> websocket_;
   std::string in_;    // a ClientHello, or MQTT bytes that are not a whole packet or must wait
   std::string out_;   // MQTT bytes to send
-  std::string wire_;  // TLS: encrypted bytes to send
-  size_t sent_ = 0;   // bytes of out_ (plain) or wire_ (TLS) that the socket has taken
+  std::string wire_;  // TLS, WebSocket: bytes of theirs to send
+  size_t sent_ = 0;   // bytes of wire_, or without such layers of out_, that the socket has taken
   bool reading_ = true, blocked_ = false, write_blocked_ = false;
   bool interest_read_ = true, interest_write_ = false;  // as the loop knows them
 };

@@ -54,7 +54,7 @@ inline size_t offspring_share(uint32_t hops, size_t offspring_max, size_t count)
 // Who published. Empty client_id: not an MQTT client (API, rules engine, export).
 struct Publisher {
   std::string_view client_id;
-  std::string_view certificate_id;  // the principal; empty for plain listeners
+  std::string_view principal;  // certificate id, or the id of who signed; empty for nobody
   std::string_view source_address;
 };
 

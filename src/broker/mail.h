@@ -15,6 +15,7 @@
 namespace fleetward::broker {
 
 class Connection;
+struct WebSocketClient;
 
 // What shards send each other. `waiter` of a message that must become durable with the receiver is told by a
 // DurableMail; without one its `round` is 0.
@@ -44,6 +45,10 @@ struct CommitMail {
 struct AdoptMail {
   std::unique_ptr<Connection> connection;
 };
+// A client that comes by way of HTTP.
+struct WebSocketMail {
+  std::unique_ptr<WebSocketClient> client;
+};
 // From InternalPublisher.
 struct PublishMail {
   MessagePtr message;
@@ -59,7 +64,7 @@ struct CallMail {
 };
 
 using Mail = std::variant<RouteMail, InterestChange, RetainMail, DurableMail, CommitMail, AdoptMail,
-                          PublishMail, SnapshotMail, CallMail>;
+                          WebSocketMail, PublishMail, SnapshotMail, CallMail>;
 using ShardMailbox = Mailbox<Mail>;
 // A shard has two: `inbox` for work (RouteMail, RetainMail, PublishMail), bounded, left alone
 // while the shard is full, so that those who send it work stop too; `mailbox` for what must always get

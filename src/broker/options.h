@@ -31,6 +31,7 @@ struct Options {
   Duration keepalive_min{30'000};     // a shorter wish is raised to it; v5 clients are told
   Duration keepalive_max{1'200'000};  // a longer one, or none, is lowered to it
   Duration connect_timeout{10'000};   // from accept to CONNECT, TLS handshake included
+  Duration websocket_lifetime_max{24 * 3'600'000};  // of a signed WebSocket; its credentials may end before
   // Bytes waiting for a slow reader. Beyond it QoS 0 is dropped (counted) and QoS 1 stays in the queue below.
   size_t outbound_bytes_max = 1 << 20;
   // QoS 1 messages not yet sent, connected or not. Beyond either bound a connected client is cut off (v5:

@@ -241,6 +241,16 @@ void Shard::handle(AdoptMail& mail) {
   if (connection.live()) connection.resume_feed();
 }
 
+void Shard::handle(WebSocketMail& mail) {
+  WebSocketClient& client = *mail.client;
+  auto listener = std::make_shared<ListenerState>();
+  listener->listener.kind = Listener::Kind::kWebSocket;
+  listener->listener.plain_policy = std::move(client.plain_policy);
+  stats_.accepted.add();
+  Connection* connection = add_connection(client.descriptor, std::move(client.peer), std::move(listener));
+  if (connection != nullptr) connection->begin_websocket(client);
+}
+
 void Shard::handle(PublishMail& mail) {
   if (quit_.load(std::memory_order_relaxed)) {
     if (mail.done) mail.done(fail(ErrorCode::kUnavailable, "shutting down"));
@@ -257,7 +267,11 @@ void Shard::handle(PublishMail& mail) {
 
 void Shard::handle(SnapshotMail& mail) {
   if (mail.snapshot->version() <= snapshot_->version()) return;
-  if (!context_.dependencies.authorizer.same_certificates(*mail.snapshot, *snapshot_)) sweep_due_ = true;
+  const registry::DeviceAuthorizer& authorizer = context_.dependencies.authorizer;
+  if (!authorizer.same_certificates(*mail.snapshot, *snapshot_) ||
+      !authorizer.same_keys(*mail.snapshot, *snapshot_)) {
+    sweep_due_ = true;
+  }
   snapshot_ = std::move(mail.snapshot);
   take_counted_topics();
 }
@@ -447,7 +461,7 @@ void Shard::tick() {
   }
   if (sweep_due_) {
     sweep_due_ = false;
-    sweep_certificates();
+    sweep_principals();
   }
   const bool all = steady_ >= next_observation_;
   if (!all && steady_ < next_absent_) return;

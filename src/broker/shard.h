@@ -87,6 +87,7 @@ class Shard {
   Timestamp steady() const { return steady_; }
   std::span<char> read_buffer() { return read_buffer_; }
   std::string& plain_buffer() { return plain_buffer_; }
+  std::string& message_buffer() { return message_buffer_; }
   mqtt::Packet& packet() { return packet_; }
   void after_receive(size_t bytes);
   void after_send(size_t bytes) { stats_.bytes_out.add(bytes); }
@@ -156,6 +157,7 @@ class Shard {
   void handle(DurableMail& mail);
   void handle(CommitMail& mail);
   void handle(AdoptMail& mail);
+  void handle(WebSocketMail& mail);
   void handle(PublishMail& mail);
   void handle(SnapshotMail& mail);
   void handle(CallMail& mail);
@@ -175,11 +177,17 @@ class Shard {
   void say_goodbye();
 
   // shard_connect.cc
+  // Null: refused, and the socket is closed.
+  Connection* add_connection(int descriptor, SocketAddress peer,
+                             std::shared_ptr<const ListenerState> listener);
+  static Timestamp deadline_of(const Connection& connection);
   void move_pending();
   void answer_connect(Connection& connection);
   bool admit_client(Connection& connection);
   void refuse_connect(Connection& connection, Refusal refusal, mqtt::ReasonCode reason,
                       std::string_view text);
+  // Of a signed one, from now on.
+  Duration websocket_lifetime(const Connection& connection) const;
   uint32_t granted_expiry_s(const ConnectRequest& request) const;
   ClientSession* open_session(Connection& connection, uint32_t expiry_s, bool& present);
   void send_backlog(ClientSession& session);
@@ -188,7 +196,8 @@ class Shard {
   // `topic`: of the publish or subscription that was denied; none for a CONNECT.
   void authorization_failed(Connection& connection, Refusal refusal, std::string_view what,
                             std::optional<std::string_view> topic = std::nullopt);
-  void sweep_certificates();
+  // Connections whose certificate, or access key, is not good any more.
+  void sweep_principals();
 
   // shard_session.cc
   void finish_end(Connection& connection, EndReason reason);
@@ -245,7 +254,7 @@ class Shard {
   Timestamp steady_;  // elapsed time of this wake-up; never compared with now_
 
   std::vector<char> read_buffer_;
-  std::string plain_buffer_;
+  std::string plain_buffer_, message_buffer_;
   mqtt::Packet packet_;
   mqtt::Publish outgoing_publish_;        // scratch
   Message properties_;                    // scratch: what the hook sees of a client's publish

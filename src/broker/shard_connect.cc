@@ -70,32 +70,45 @@ void Shard::accept_from(Acceptor& acceptor) {
       return;
     }
     stats_.accepted.add();
-    if (context_.connections.fetch_add(1, std::memory_order_relaxed) >= options_.connections_max) {
-      context_.connections.fetch_sub(1, std::memory_order_relaxed);
-      stats_.refuse(Refusal::kConnectionsMax);
-      ::close(descriptor);
-      continue;
-    }
-    const int on = 1;
-    ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    const SocketAddress peer = describe_address(address);
-    const uint64_t id = uint64_t{index_} << 48 | ++last_connection_;
-    auto connection =
-        std::make_unique<Connection>(id, descriptor, peer.ip, peer.port, acceptor.state(), context_.protocol,
-                                     options_.authorization_cache_max, steady_ + options_.connect_timeout);
-    Connection& kept = *connection;
-    connections_.emplace(id, std::move(connection));
-    stats_.connections.add();
-    if (auto ok = kept.attach(*this); !ok) {
-      kept.kill();
-      continue;
-    }
-    set_timer(kept);
+    add_connection(descriptor, describe_address(address), acceptor.state());
   }
 }
 
+Connection* Shard::add_connection(int descriptor, SocketAddress peer,
+                                  std::shared_ptr<const ListenerState> listener) {
+  if (context_.connections.fetch_add(1, std::memory_order_relaxed) >= options_.connections_max) {
+    context_.connections.fetch_sub(1, std::memory_order_relaxed);
+    stats_.refuse(Refusal::kConnectionsMax);
+    ::close(descriptor);
+    return nullptr;
+  }
+  const int on = 1;
+  ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  const uint64_t id = uint64_t{index_} << kIdShardShift | ++last_connection_;
+  auto connection =
+      std::make_unique<Connection>(id, descriptor, std::move(peer), std::move(listener), context_.protocol,
+                                   options_.authorization_cache_max, steady_ + options_.connect_timeout);
+  Connection& kept = *connection;
+  connections_.emplace(id, std::move(connection));
+  stats_.connections.add();
+  if (auto ok = kept.attach(*this); !ok) {
+    kept.kill();
+    return nullptr;
+  }
+  set_timer(kept);
+  return &kept;
+}
+
+// {0}: none.
+Timestamp Shard::deadline_of(const Connection& connection) {
+  if (!connection.live()) return connection.deadline;
+  const Timestamp keep_alive = const_cast<Connection&>(connection).protocol().keep_alive_deadline();
+  const Timestamp end = connection.ends_at;
+  return end.ms != 0 && sooner(end, keep_alive) ? end : keep_alive;
+}
+
 void Shard::set_timer(Connection& connection) {
-  const Timestamp at = connection.live() ? connection.protocol().keep_alive_deadline() : connection.deadline;
+  const Timestamp at = deadline_of(connection);
   if (at.ms == 0 || !sooner(at, connection.timer_at)) return;
   connection.timer_at = at;
   connection_timers_.add(connection.id(), at);
@@ -105,25 +118,30 @@ void Shard::check_connection(uint64_t id, Timestamp deadline, Timestamp& next) {
   const auto it = connections_.find(id);
   if (it == connections_.end() || it->second->timer_at != deadline) return;
   Connection& connection = *it->second;
-  const Timestamp at = connection.live() ? connection.protocol().keep_alive_deadline() : connection.deadline;
+  const Timestamp at = deadline_of(connection);
+  const bool expired = connection.live() && connection.ends_at.ms != 0 && connection.ends_at <= steady_;
   // A connection that is not being read cannot be blamed for its silence.
-  const bool excused = connection.live() && (connection.paused || connection.protocol().unacknowledged() > 0);
+  const bool excused =
+      connection.live() && !expired && (connection.paused || connection.protocol().unacknowledged() > 0);
   if (at > steady_ || excused) {
     next = at > steady_ ? at : steady_ + Duration{1000};
     connection.timer_at = next;
     return;
   }
   connection.timer_at = {};
-  if (connection.live()) {
-    if (at.ms == 0) return;
-    stats_.keepalive_timeouts.add();
-    connection.protocol().disconnect(connection.out(), mqtt::ReasonCode::kKeepAliveTimeout);
-    end(connection, EndReason::kKeepAliveTimeout);
-  } else {
+  if (!connection.live()) {
     if (connection.stage() != Connection::Stage::kClosing) {
       refuse(connection, Refusal::kConnectTimeout, "no CONNECT in time");
     }
     connection.kill();
+  } else if (expired) {
+    refuse(connection, Refusal::kCredentials, "the WebSocket's time is over");
+    connection.protocol().disconnect(connection.out(), mqtt::ReasonCode::kMaximumConnectTime);
+    end(connection, EndReason::kWebSocketExpired);
+  } else if (at.ms != 0) {
+    stats_.keepalive_timeouts.add();
+    connection.protocol().disconnect(connection.out(), mqtt::ReasonCode::kKeepAliveTimeout);
+    end(connection, EndReason::kKeepAliveTimeout);
   }
 }
 
@@ -133,8 +151,10 @@ void Shard::refuse(Connection& connection, Refusal refusal, std::string_view det
   logger_.warn("mqtt_refused", {{"reason", to_string(refusal)},
                                 {"detail", detail},
                                 {"peer", connection.peer_ip()},
+                                {"connection", connection.name()},
                                 {"client_id", connection.request.client_id},
-                                {"certificate", connection.certificate_id()}});
+                                {"principal", connection.device.caller ? connection.device.principal()
+                                                                       : connection.certificate_id()}});
 }
 
 bool Shard::admit(const PeerCertificate& certificate) {
@@ -224,11 +244,13 @@ void Shard::refuse_connect(Connection& connection, Refusal refusal, mqtt::Reason
 bool Shard::admit_client(Connection& connection) {
   using registry::DeviceAction;
   const ConnectRequest& request = connection.request;
-  const auto& listener = connection.listener().listener;
-  const bool is_open = listener.kind == Listener::Kind::kMqtt && listener.plain_policy == "open";
   registry::DeviceConnection& device = connection.device;
-  device.certificate_id = connection.certificate_id();
-  device.named_policy = listener.kind == Listener::Kind::kMqtt && !is_open ? listener.plain_policy : "";
+  // Who signed for a WebSocket speaks for it, whatever certificate it shows.
+  if (!device.caller) device.certificate_id = connection.certificate_id();
+  const std::string& policy_of_nobody = connection.listener().listener.plain_policy;
+  const bool is_nobody = device.certificate_id.empty() && !device.caller;
+  const bool is_open = is_nobody && policy_of_nobody == "open";
+  device.named_policy = is_nobody && !is_open ? policy_of_nobody : "";
   device.client_id = request.client_id;
   device.source_address = connection.peer_ip();
   device.server_name = connection.server_name();
@@ -247,10 +269,12 @@ bool Shard::admit_client(Connection& connection) {
   if (is_open) return true;
 
   connection.access.set_policy(policy);
-  const bool is_certificate = listener.kind != Listener::Kind::kMqtt;
-  if (is_certificate && context_.dependencies.authorizer.find_device(*snapshot_, device.certificate_id) !=
-                            registry::DeviceStatus::kActive) {
-    authorization_failed(connection, Refusal::kCertificateInactive, "the certificate is not ACTIVE");
+  if (!context_.dependencies.authorizer.may_stay(*snapshot_, device)) {
+    if (device.caller) {
+      authorization_failed(connection, Refusal::kCredentials, "the access key is not good any more");
+    } else {
+      authorization_failed(connection, Refusal::kCertificateInactive, "the certificate is not ACTIVE");
+    }
     return false;
   }
   const Message* will = request.will.get();
@@ -265,7 +289,7 @@ bool Shard::admit_client(Connection& connection) {
     connection.session_id = context_.dependencies.random.uuid();
     queue_internal(
         lifecycle::connect_failed({request.client_id, policy->thing_is_exclusive() ? policy->thing() : "",
-                                   connection.session_id, device.certificate_id, 0, now_},
+                                   connection.session_id, device.principal(), 0, now_},
                                   "AUTHORIZATION_FAILED"));
   }
   return false;
@@ -318,12 +342,19 @@ void Shard::answer_connect(Connection& connection) {
   connection.session_id = context_.dependencies.random.uuid();
   connection.protocol().accept(connection.out(), accept, steady_);
   connection.set_stage(Connection::Stage::kConnected);
+  if (connection.device.caller) connection.ends_at = steady_ + websocket_lifetime(connection);
   connection.timer_at = {};
   set_timer(connection);
   mark_dirty(connection);
   stats_.connects.add();
   announce_presence(connection, *session, connection.observed->thing, true, EndReason::kClientInitiated);
   send_backlog(*session);
+}
+
+Duration Shard::websocket_lifetime(const Connection& connection) const {
+  const Timestamp end = context_.dependencies.authorizer.credentials_end(*snapshot_, connection.device);
+  const Duration longest = options_.websocket_lifetime_max;
+  return end.ms == 0 ? longest : std::min(longest, std::max(end - now_, Duration{1}));
 }
 
 uint32_t Shard::granted_expiry_s(const ConnectRequest& request) const {
@@ -434,16 +465,15 @@ void Shard::authorization_failed(Connection& connection, Refusal refusal, std::s
   refuse(connection, refusal, what);
 }
 
-void Shard::sweep_certificates() {
+void Shard::sweep_principals() {
   for (auto& [id, connection] : connections_) {
-    if (!connection->live() || connection->device.certificate_id.empty()) continue;
-    if (context_.dependencies.authorizer.find_device(*snapshot_, connection->device.certificate_id) ==
-        registry::DeviceStatus::kActive) {
-      continue;
-    }
-    refuse(*connection, Refusal::kCertificateInactive, "the certificate is not ACTIVE any more");
-    connection->protocol().disconnect(connection->out(), mqtt::ReasonCode::kNotAuthorized,
-                                      "the certificate is not ACTIVE any more");
+    if (!connection->live() || connection->device.principal().empty()) continue;
+    if (context_.dependencies.authorizer.may_stay(*snapshot_, connection->device)) continue;
+    const bool signed_for = connection->device.caller != nullptr;
+    const std::string_view why =
+        signed_for ? "the access key is not good any more" : "the certificate is not ACTIVE any more";
+    refuse(*connection, signed_for ? Refusal::kCredentials : Refusal::kCertificateInactive, why);
+    connection->protocol().disconnect(connection->out(), mqtt::ReasonCode::kNotAuthorized, why);
     end(*connection, EndReason::kAuthError);
   }
 }

@@ -70,7 +70,7 @@ void Shard::on_publish(Connection& connection, const mqtt::Publish& publish, mqt
     properties = &properties_;
   }
   const uint32_t waits_before = rounds_.is_open() ? rounds_.current().waits : 0;
-  const Publisher publisher{connection.request.client_id, connection.device.certificate_id,
+  const Publisher publisher{connection.request.client_id, connection.device.principal(),
                             connection.peer_ip()};
   const size_t mark = gate_.mark();
   const bool routed = run_hook(publisher, publish, *properties);

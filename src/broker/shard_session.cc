@@ -34,10 +34,11 @@ void Shard::finish_end(Connection& connection, EndReason reason) {
   if (connection.stage() == Connection::Stage::kDead || connection.stage() == Connection::Stage::kClosing)
     return;
   if (connection.session != nullptr) release_session(connection, reason);
+  const bool by_client = reason == EndReason::kClientInitiated || reason == EndReason::kWebSocketClosed;
   if (reason == EndReason::kConnectionLost) {
     connection.kill();
   } else {
-    connection.close_after_flush(steady_, reason == EndReason::kClientInitiated ? Duration{0} : kLinger);
+    connection.close_after_flush(steady_, by_client ? Duration{0} : kLinger);
   }
 }
 
@@ -148,12 +149,14 @@ void Shard::announce_presence(Connection& connection, ClientSession& session, st
   subject.client_id = session.client_id;
   if (policy && policy->thing_is_exclusive()) subject.thing_name = policy->thing();
   subject.session_id = connection.session_id;
-  subject.principal = connection.device.certificate_id;
+  subject.principal = connection.device.principal();
   subject.version = session.lifecycle_version;
   subject.now = now_;
-  queue_internal(
-      connected ? lifecycle::connected(subject, connection.peer_ip())
-                : lifecycle::disconnected(subject, reason == EndReason::kClientInitiated, to_string(reason)));
+  queue_internal(connected ? lifecycle::connected(subject, connection.peer_ip())
+                           : lifecycle::disconnected(subject,
+                                                     reason == EndReason::kClientInitiated ||
+                                                         reason == EndReason::kWebSocketClosed,
+                                                     to_string(reason)));
 }
 
 // ---------------------------------------------------------------- operators
@@ -184,7 +187,7 @@ std::optional<ConnectionInfo> Shard::describe(const std::string& client_id) cons
   if (Connection* connection = session->connection; connection != nullptr) {
     info.connected = true;
     if (connection->observed->registered) info.thing_name = connection->observed->thing;
-    info.certificate_id = connection->device.certificate_id;
+    info.principal = connection->device.principal();
     info.source_ip = connection->peer_ip();
     info.source_port = connection->peer_port();
     info.keep_alive_seconds = connection->protocol().keep_alive_s();

@@ -162,7 +162,7 @@ void Shard::announce_subscriptions(Connection& connection, bool subscribed,
   subject.client_id = client_id;
   if (policy && policy->thing_is_exclusive()) subject.thing_name = policy->thing();
   subject.session_id = connection.session_id;
-  subject.principal = connection.device.certificate_id;
+  subject.principal = connection.device.principal();
   subject.now = now_;
   queue_internal(lifecycle::subscriptions(subject, subscribed, filters));
 }

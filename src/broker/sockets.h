@@ -1,20 +1,12 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <string>
-#include <sys/socket.h>
 #include <vector>
 
 #include "core/result.h"
 
 namespace fleetward::broker {
-
-struct SocketAddress {
-  std::string ip;  // "192.0.2.7", "2001:db8::1"; an IPv4 client of an IPv6 socket in its IPv4 form
-  uint16_t port = 0;
-};
-SocketAddress describe_address(const sockaddr_storage& address);
 
 struct BoundSockets {
   std::vector<int> descriptors;  // listening, non-blocking; the caller's to close

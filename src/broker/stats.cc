@@ -25,6 +25,8 @@ constexpr std::array<std::string_view, static_cast<size_t>(Refusal::kCount)> kRe
     "certificate_unknown",
     "certificate_expired",
     "certificate_inactive",
+    "credentials",
+    "websocket",
     "connect_timeout",
     "connect_not_authorized",
     "connect_invalid",

@@ -32,6 +32,8 @@ enum class Refusal : uint8_t {
   kCertificateUnknown,
   kCertificateExpired,
   kCertificateInactive,
+  kCredentials,  // of a signed WebSocket: not good any more
+  kWebSocket,
   kConnectTimeout,
   kConnectNotAuthorized,
   kConnectInvalid,

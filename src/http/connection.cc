@@ -1,10 +1,6 @@
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
-
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 
-#include "core/encoding.h"
 #include "http/server_impl.h"
 #include "http/spool.h"
 #include "http/wire.h"
@@ -13,7 +9,8 @@ namespace fleetward::http {
 namespace {
 
 constexpr size_t kReadBytes = 64 * 1024;
-constexpr Duration kLingerTime{2'000};  // for a client to read the answer to an unread body
+constexpr size_t kWriteBytes = 256 * 1024;  // encrypted at once
+constexpr Duration kLingerTime{2'000};      // for a client to read the answer to an unread body
 constexpr uint64_t kLingerBytes = uint64_t{4} << 20;
 constexpr size_t kHeaderFieldsMax = 200;
 
@@ -64,60 +61,68 @@ class RequestParser final : public beast::http::basic_parser<true> {
 
 asio::awaitable<bool> Server::Impl::Connection::read_more(Duration timeout) {
   buffer_.resize(kReadBytes);
-  error_code ec;
-  size_t n = 0;
+  // One deadline, however many records come without a byte for us.
   stream_.expires_after(timeout);
-  if (tls_) {
-    n = co_await tls_->async_read_some(asio::buffer(buffer_), asio::redirect_error(asio::use_awaitable, ec));
-  } else {
-    n = co_await stream_.async_read_some(asio::buffer(buffer_),
-                                         asio::redirect_error(asio::use_awaitable, ec));
+  for (;;) {
+    error_code ec;
+    const size_t n = co_await stream_.async_read_some(asio::buffer(buffer_),
+                                                      asio::redirect_error(asio::use_awaitable, ec));
+    if (ec) co_return false;
+    if (!tls_) {
+      input_.append(buffer_, 0, n);
+      co_return true;
+    }
+    const size_t before = input_.size();
+    const bool open = tls_->feed(std::string_view(buffer_).substr(0, n), input_);
+    const bool sent = co_await flush_tls();
+    if (input_.size() > before) co_return true;
+    if (!open || !sent) co_return false;
   }
-  if (ec) co_return false;
-  input_.append(buffer_, 0, n);
-  co_return true;
 }
 
-asio::awaitable<bool> Server::Impl::Connection::write(std::string_view bytes) {
+asio::awaitable<bool> Server::Impl::Connection::flush_tls() {
+  wire_.clear();
+  tls_->take_output(wire_);
+  if (wire_.empty()) co_return true;
   error_code ec;
-  stream_.expires_after(server_.options.read_timeout);
-  const auto buffer = asio::buffer(bytes.data(), bytes.size());
-  if (tls_) {
-    co_await asio::async_write(*tls_, buffer, asio::redirect_error(asio::use_awaitable, ec));
-  } else {
-    co_await asio::async_write(stream_, buffer, asio::redirect_error(asio::use_awaitable, ec));
-  }
+  co_await asio::async_write(stream_, asio::buffer(wire_), asio::redirect_error(asio::use_awaitable, ec));
   co_return !ec;
 }
 
+asio::awaitable<bool> Server::Impl::Connection::write(std::string_view bytes) {
+  stream_.expires_after(server_.options.read_timeout);
+  if (!tls_) {
+    error_code ec;
+    co_await asio::async_write(stream_, asio::buffer(bytes.data(), bytes.size()),
+                               asio::redirect_error(asio::use_awaitable, ec));
+    co_return !ec;
+  }
+  while (!bytes.empty()) {
+    const std::string_view piece = bytes.substr(0, kWriteBytes);
+    bytes.remove_prefix(piece.size());
+    if (!tls_->write(piece)) co_return false;
+    if (!co_await flush_tls()) co_return false;
+  }
+  co_return true;
+}
+
 asio::awaitable<bool> Server::Impl::Connection::handshake() {
-  error_code ec;
   stream_.expires_after(server_.options.head_timeout);
   const std::string hello = std::move(input_);
   input_.clear();
-  co_await tls_->async_handshake(asio::ssl::stream_base::server, asio::buffer(hello),
-                                 asio::redirect_error(asio::use_awaitable, ec));
-  if (ec) {
-    server_.failed_handshakes.Increment();
-    co_return false;
+  if (!hello.empty()) tls_->feed(hello, input_);
+  error_code ec;
+  while (co_await flush_tls() && tls_->state() == TlsEngine::State::kHandshake && !ec) {
+    buffer_.resize(kReadBytes);
+    const size_t n = co_await stream_.async_read_some(asio::buffer(buffer_),
+                                                      asio::redirect_error(asio::use_awaitable, ec));
+    if (!ec) tls_->feed(std::string_view(buffer_).substr(0, n), input_);
   }
-  X509* certificate = SSL_get0_peer_certificate(tls_->native_handle());
-  if (certificate == nullptr) co_return true;
-  // Whether the certificate is known is the registry's to say; its time is the transport's.
-  if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0 ||
-      X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0) {
-    server_.failed_handshakes.Increment();
-    server_.logger.info("client_certificate_refused", {{"peer", peer_}, {"reason", "outside its validity"}});
-    co_return false;
-  }
-  unsigned char* der = nullptr;
-  const int length = i2d_X509(certificate, &der);
-  if (length > 0) {
-    const Digest256 digest = sha256({reinterpret_cast<const char*>(der), static_cast<size_t>(length)});
-    certificate_id_ = to_hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
-    OPENSSL_free(der);
-  }
-  co_return true;
+  if (tls_->state() == TlsEngine::State::kOpen) co_return true;
+  server_.failed_handshakes.Increment();
+  const std::string reason = tls_->state() == TlsEngine::State::kFailed ? tls_->failure() : "it did not end";
+  server_.logger.info("http_tls_handshake_failed", {{"peer", peer_.ip}, {"reason", reason}});
+  co_return false;
 }
 
 // False: closed, timed out, or answered with what is wrong.
@@ -218,7 +223,7 @@ asio::awaitable<Server::Impl::Connection::Got> Server::Impl::Connection::read_bo
 asio::awaitable<void> Server::Impl::Connection::bad_request(int status, Broken what,
                                                             std::string_view reason) {
   server_.count(what);
-  server_.logger.info("http_request_refused", {{"peer", peer_}, {"reason", reason}});
+  server_.logger.info("http_request_refused", {{"peer", peer_.ip}, {"reason", reason}});
   Response response;
   response.status = status;
   response.headers.add("Content-Type", "text/plain");
@@ -260,7 +265,7 @@ asio::awaitable<Response> Server::Impl::Connection::answer(RequestParser& parser
     if (got == Got::kTooLarge) co_return answerer.refusal(head, Refusal::kBodyTooLarge);
     if (got == Got::kNoDisk) co_return answerer.refusal(head, Refusal::kOverloaded);
     server_.count(Broken::kBody);
-    server_.logger.info("http_request_refused", {{"peer", peer_}, {"reason", "the body did not arrive"}});
+    server_.logger.info("http_request_refused", {{"peer", peer_.ip}, {"reason", "the body did not arrive"}});
     Response cut;
     cut.status = 400;
     cut.body = "the body did not arrive\n";
@@ -290,19 +295,48 @@ asio::awaitable<bool> Server::Impl::Connection::one_request() {
     co_await bad_request(400, Broken::kTarget, parser.refused.error().message);
     co_return false;
   }
+  parser.head.tls = tls_ != nullptr;
+  parser.head.peer_address = peer_.ip;
+  parser.head.websockets_only = websockets_only_;
+  if (tls_) parser.head.client_certificate_id = tls_->certificate_id();
+  if (const auto length = parser.content_length()) parser.head.content_length = *length;
   if (parser.head.headers.has("upgrade") && parser.upgrade()) {
-    co_await bad_request(501, Broken::kUpgrade, "no upgrade is possible here");
+    co_await upgrade(parser);
     co_return false;
   }
-  parser.head.tls = tls_.has_value();
-  parser.head.peer_address = peer_;
-  parser.head.client_certificate_id = certificate_id_;
-  if (const auto length = parser.content_length()) parser.head.content_length = *length;
+  if (websockets_only_) {
+    co_await bad_request(426, Broken::kUpgrade, "only WebSockets are spoken here");
+    co_return false;
+  }
   const bool head_request = parser.head.method == "HEAD";
   Response response = co_await answer(parser);
   const bool keep_alive = parser.keep_alive() && !unread_body_ && !server_.stopping;
   const bool sent = co_await respond(std::move(response), head_request, keep_alive);
   co_return sent&& keep_alive;
+}
+
+// Ends with the connection in other hands, or with a refusal.
+asio::awaitable<void> Server::Impl::Connection::upgrade(RequestParser& parser) {
+  if (!parser.is_done()) {
+    co_await bad_request(400, Broken::kUpgrade, "an upgrade has no body");
+    co_return;
+  }
+  Upgrade wanted = server_.stopping ? Upgrade{server_.handler->refusal(parser.head, Refusal::kOverloaded), {}}
+                                    : server_.handler->upgrade(parser.head);
+  if (!wanted.take) {
+    server_.count(Broken::kUpgrade);
+    co_await respond(std::move(wanted.response), false, false);
+    co_return;
+  }
+  if (!co_await respond(std::move(wanted.response), false, false)) co_return;
+  stream_.expires_never();
+  error_code ec;
+  const int descriptor = stream_.socket().release(ec);
+  if (ec) {
+    server_.logger.warn("http_upgrade_failed", {{"peer", peer_.ip}, {"reason", ec.message()}});
+    co_return;
+  }
+  wanted.take({descriptor, std::move(tls_), std::move(input_), peer_});
 }
 
 asio::awaitable<bool> Server::Impl::Connection::respond(Response response, bool head_request,
@@ -333,7 +367,7 @@ asio::awaitable<bool> Server::Impl::Connection::stream_body(Response& response) 
     // The head is gone: all that is left to tell the client is a connection that ends too early.
     if (!piece || piece->empty() || piece->size() > left) {
       server_.logger.warn("response_cut_short",
-                          {{"peer", peer_}, {"reason", piece ? "wrong length" : piece.error().message}});
+                          {{"peer", peer_.ip}, {"reason", piece ? "wrong length" : piece.error().message}});
       cut();
       co_return false;
     }
@@ -360,9 +394,11 @@ asio::awaitable<void> Server::Impl::Connection::linger() {
 
 asio::awaitable<void> Server::Impl::Connection::shut_down() {
   error_code ec;
-  if (tls_ && stream_.socket().is_open()) {
+  if (!stream_.socket().is_open()) co_return;
+  if (tls_) {
     stream_.expires_after(kLingerTime);
-    co_await tls_->async_shutdown(asio::redirect_error(asio::use_awaitable, ec));
+    tls_->shutdown();
+    co_await flush_tls();
   }
   stream_.socket().shutdown(tcp::socket::shutdown_both, ec);
   stream_.close();

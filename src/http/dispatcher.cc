@@ -23,7 +23,8 @@ Dispatcher::Dispatcher(DispatcherOptions options, const CredentialLookup& keys, 
                        const Clock& clock, Random& random, Logger& logger, Metrics& metrics)
     : impl_(std::make_unique<Impl>(std::move(options), keys, std::move(authorize), clock, random, logger,
                                    metrics)) {
-  for (const char* name : {"none", "s3", "public", "certificate-publish"}) impl_->add_counters(name);
+  for (const char* name : {"none", "s3", "public", "certificate-publish", "websocket"})
+    impl_->add_counters(name);
   add_public("/metrics", [impl = impl_.get()](const RequestHead& head) {
     Response response;
     response.headers.add("Content-Type", "text/plain; version=0.0.4");
@@ -75,6 +76,9 @@ void Dispatcher::set_s3(S3Handler& handler) {
 }
 void Dispatcher::set_certificate_publish(CertificatePublish publish) {
   impl_->certificate_publish = std::move(publish);
+}
+void Dispatcher::set_websocket(WebSocketTaker taker) {
+  impl_->websocket = std::move(taker);
 }
 void Dispatcher::add_public(std::string path, PublicHandler handler) {
   impl_->publics[std::move(path)] = std::move(handler);

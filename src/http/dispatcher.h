@@ -41,6 +41,10 @@ using PublicHandler = std::function<Response(const RequestHead& head)>;
 using CertificatePublish =
     std::function<Response(const RequestHead& head, std::string_view topic, std::string payload)>;
 
+// GET /mqtt with "Upgrade: websocket", accepted: the connection and the caller that signed the request; null
+// if a client certificate (of the connection's TLS) or the listener lets it in.
+using WebSocketTaker = std::function<void(Upgraded, std::shared_ptr<const identity::Caller>)>;
+
 // From a request to an answer: finds the service (SigV4 scope, else X-Amz-Target, else an unsigned SNS
 // confirmation, else a public path, else S3), verifies the signature, authorizes, binds the arguments, runs
 // the operation and writes the answer in the service's protocol. What has no operation is refused by name.
@@ -54,6 +58,7 @@ class Dispatcher final : public Handler {
   void add_service(Service service);
   void set_s3(S3Handler& handler);
   void set_certificate_publish(CertificatePublish publish);
+  void set_websocket(WebSocketTaker taker);
   // Exact path ("/health"). Signed requests do not come here: they mean a bucket of that name.
   void add_public(std::string path, PublicHandler handler);
 
@@ -62,6 +67,9 @@ class Dispatcher final : public Handler {
   std::unique_ptr<Response> before_body(const RequestHead& head, uint64_t& body_bytes_max) override;
   // Objects and parts of S3.
   std::unique_ptr<BodyTaker> taker(const RequestHead& head) override;
+  // MQTT over WebSockets: signed for `iotdevicegateway`, else with a client certificate, else on a listener
+  // for nothing but WebSockets. 403 for all others.
+  Upgrade upgrade(const RequestHead& head) override;
   Response handle(Request request) override;
   Response refusal(const RequestHead& head, Refusal why) override;
 

@@ -13,6 +13,7 @@
 namespace fleetward::http {
 
 inline constexpr std::string_view kTopicsPath = "/topics/";
+inline constexpr std::string_view kWebSocketPath = "/mqtt";
 
 // What one request became, for the log and the counters.
 struct Outcome {
@@ -62,6 +63,7 @@ struct Dispatcher::Impl {
   std::map<std::string, Counters, std::less<>> counters;
   S3Handler* s3 = nullptr;
   CertificatePublish certificate_publish;
+  WebSocketTaker websocket;
   std::map<std::string, PublicHandler, std::less<>> publics;
 
   Impl(DispatcherOptions o, const CredentialLookup& k, AuthorizeFunction a, const Clock& c, Random& r,
@@ -83,6 +85,9 @@ struct Dispatcher::Impl {
   Outcome run_service(Request& request, const Place& place, const std::string& request_id);
   Outcome run_unsigned_query(Request& request, const Place& place, const std::string& request_id);
   Outcome run_s3(Request& request, const Place& place, const std::string& request_id);
+  // Null without an error: no signature, and none is needed.
+  tl::expected<std::shared_ptr<const identity::Caller>, AuthError> websocket_caller(
+      const RequestHead& head) const;
   // Who sends this, and what the signature says of the body.
   ApiResult<Verified> verify_s3(const RequestHead& head, const Place& place, Timestamp now) const;
   S3Request s3_request(RequestHead head, const Verified& verified, const std::string& request_id,

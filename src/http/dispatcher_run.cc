@@ -4,6 +4,7 @@
 #include "http/answers.h"
 #include "http/dispatcher_impl.h"
 #include "http/query_protocol.h"
+#include "identity/authorizer.h"
 
 namespace fleetward::http {
 namespace {
@@ -26,21 +27,7 @@ std::shared_ptr<identity::MapContext> request_context(const RequestHead& head, c
   if (head.headers.has("user-agent"))
     context->set("aws:UserAgent", std::string(head.headers.get("user-agent")));
   if (head.headers.has("referer")) context->set("aws:Referer", std::string(head.headers.get("referer")));
-  if (caller.kind == identity::Caller::Kind::kAnonymous) return context;
-  context->set("aws:PrincipalArn", caller.arn);
-  context->set("aws:PrincipalAccount", caller.account);
-  context->set("aws:userid", caller.id);
-  switch (caller.kind) {
-    case identity::Caller::Kind::kRoot:
-      context->set("aws:PrincipalType", "Account");
-      break;
-    case identity::Caller::Kind::kUser:
-      context->set("aws:PrincipalType", "User");
-      context->set("aws:username", caller.name);
-      break;
-    default:
-      context->set("aws:PrincipalType", "AssumedRole");
-  }
+  identity::add_caller(*context, caller);
   return context;
 }
 

@@ -75,6 +75,13 @@ Status parse_target(std::string_view target, RequestHead& head) {
   return {};
 }
 
+Upgrade Handler::upgrade(const RequestHead&) {
+  Response response;
+  response.status = 501;
+  response.body = "no upgrade is possible here\n";
+  return {std::move(response), {}};
+}
+
 Response Handler::refusal(const RequestHead&, Refusal why) {
   Response response;
   response.headers.add("Content-Type", "text/plain");

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "core/result.h"
+#include "core/socket_address.h"
+#include "core/tls.h"
 
 namespace fleetward::http {
 
@@ -45,6 +47,7 @@ struct RequestHead {
   bool tls = false;
   std::string peer_address;           // "192.0.2.7"
   std::string client_certificate_id;  // of a verified mutual-TLS peer, else empty
+  bool websockets_only = false;       // it came to a listener of that kind
 
   const QueryParameter* find_query(std::string_view name) const;
 };
@@ -97,6 +100,21 @@ class BodyTaker {
   virtual Response finish() = 0;
 };
 
+// A connection that has left HTTP.
+struct Upgraded {
+  int descriptor = -1;             // connected, non-blocking; the taker's to close
+  std::unique_ptr<TlsEngine> tls;  // open; null: plain TCP
+  std::string received;            // decrypted, after the request
+  SocketAddress peer;
+};
+
+// The answer to a request for another protocol: with `take`, response 101 and then the connection goes to
+// it, on an I/O thread; without, a refusal.
+struct Upgrade {
+  Response response;
+  std::function<void(Upgraded)> take;
+};
+
 // Why the server itself refuses a request.
 enum class Refusal {
   kOverloaded,      // 503: too many requests wait for a worker, or the server is stopping
@@ -119,6 +137,9 @@ class Handler {
   // that waits for leave to send: who takes the body as it arrives, in place of handle(). nullptr: it is
   // gathered (a large one in a file) and comes with handle().
   virtual std::unique_ptr<BodyTaker> taker(const RequestHead&) { return nullptr; }
+  // In place of all this, for a request with "Connection: Upgrade" and no body, on an I/O thread. Must not
+  // block on more than the processor.
+  virtual Upgrade upgrade(const RequestHead& head);
   virtual Response handle(Request request) = 0;
 };
 

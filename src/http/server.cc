@@ -1,7 +1,5 @@
 #include "http/server.h"
 
-#include <openssl/ssl.h>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -13,21 +11,20 @@ namespace fleetward::http {
 namespace {
 
 constexpr std::chrono::milliseconds kMakeRoomInterval{500};
-
-int select_http11(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* in,
-                  unsigned int in_length, void*) {
-  static const unsigned char kOffer[] = "\x08http/1.1";
-  unsigned char* chosen = nullptr;
-  const int found = SSL_select_next_proto(&chosen, out_length, kOffer, sizeof kOffer - 1, in, in_length);
-  *out = chosen;
-  return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
-}
+constexpr const char* kAlpnHttp11 = "http/1.1";
+constexpr const char* kAlpnAwsHttp = "x-amzn-http-ca";
 
 std::string address_text(const asio::ip::address& address) {
   if (address.is_v6() && address.to_v6().is_v4_mapped()) {
     return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
   }
   return address.to_string();
+}
+
+// Any certificate is taken whose key the client proves to hold: devices may register self-signed ones.
+Result<std::shared_ptr<TlsContext>> make_context(const TlsFiles& files) {
+  return TlsContext::create(
+      {.files = files, .certificate_required = false, .admit = {}, .alpn = {kAlpnHttp11, kAlpnAwsHttp}});
 }
 
 Result<tcp::endpoint> parse_endpoint(const std::string& text) {
@@ -87,43 +84,17 @@ asio::awaitable<void> Server::Impl::on_worker(std::function<void()> task) {
       asio::use_awaitable, std::move(task));
 }
 
-namespace {
-
-Result<std::shared_ptr<asio::ssl::context>> make_context(const TlsFiles& files) {
-  auto made = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
-  error_code ec;
-  made->use_certificate_chain_file(files.certificate_chain_pem, ec);
-  if (!ec) made->use_private_key_file(files.private_key_pem, asio::ssl::context::pem, ec);
-  if (ec) {
-    return fail(ErrorCode::kInvalidArgument, "cannot use the certificate " + files.certificate_chain_pem +
-                                                 " with the key " + files.private_key_pem + ": " +
-                                                 ec.message());
-  }
-  SSL_CTX* native = made->native_handle();
-  SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
-  // A resumed session would carry a certificate nobody has shown again.
-  SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_options(native, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
-  SSL_CTX_set_num_tickets(native, 0);
-  SSL_CTX_set_alpn_select_cb(native, select_http11, nullptr);
-  // Any certificate is taken whose key the client proves to hold: devices may register self-signed ones.
-  SSL_CTX_set_verify(native, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
-  return made;
-}
-
-}  // namespace
-
-Result<std::shared_ptr<asio::ssl::context>> Server::Impl::context_of(const TlsFiles& files) {
+Result<std::shared_ptr<TlsContext>> Server::Impl::context_of(const TlsFiles& files) {
   const std::lock_guard lock(mutex);
-  TlsContext& held = contexts[files.certificate_chain_pem];
-  if (held.context) return held.context;
+  std::shared_ptr<TlsContext>& held = contexts[files.certificate_chain_pem];
+  if (held) return held;
   auto made = make_context(files);
-  if (made) held = {files, *made};
+  if (made) held = *made;
   return made;
 }
 
-void Server::Impl::start(tcp::socket socket, std::string peer, std::string prefix,
-                         std::shared_ptr<asio::ssl::context> tls) {
+void Server::Impl::start(tcp::socket socket, SocketAddress peer, std::string prefix,
+                         std::shared_ptr<TlsContext> tls, bool websockets_only) {
   std::shared_ptr<Connection> connection;
   {
     const std::lock_guard lock(mutex);
@@ -140,7 +111,7 @@ void Server::Impl::start(tcp::socket socket, std::string peer, std::string prefi
     error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);
     connection = std::make_shared<Connection>(*this, std::move(socket), std::move(peer), std::move(prefix),
-                                              std::move(tls));
+                                              std::move(tls), websockets_only);
     connections.emplace(connection.get(), connection);
     open_connections.Set(static_cast<double>(connections.size()));
   }
@@ -162,7 +133,7 @@ void Server::Impl::start(tcp::socket socket, std::string peer, std::string prefi
 }
 
 asio::awaitable<void> Server::Impl::accept_loop(std::shared_ptr<tcp::acceptor> acceptor,
-                                                std::optional<TlsFiles> tls) {
+                                                Listening listening) {
   while (!stopping) {
     error_code ec;
     tcp::socket socket = co_await acceptor->async_accept(asio::make_strand(*io),
@@ -176,9 +147,10 @@ asio::awaitable<void> Server::Impl::accept_loop(std::shared_ptr<tcp::acceptor> a
     }
     const auto peer = socket.remote_endpoint(ec);
     if (ec) continue;
-    std::shared_ptr<asio::ssl::context> context;
-    if (tls) context = context_of(*tls).value_or(nullptr);  // made by listen()
-    start(std::move(socket), address_text(peer.address()), {}, std::move(context));
+    std::shared_ptr<TlsContext> context;
+    if (listening.tls) context = context_of(*listening.tls).value_or(nullptr);  // made by listen()
+    start(std::move(socket), {address_text(peer.address()), peer.port()}, {}, std::move(context),
+          listening.websockets_only);
   }
 }
 
@@ -224,12 +196,12 @@ Server::Server(ServerOptions options, std::shared_ptr<Handler> handler, Logger& 
 
 Server::~Server() = default;
 
-Result<std::string> Server::listen(const std::string& address, const TlsFiles* tls) {
+Result<std::string> Server::listen(const std::string& address, const TlsFiles* tls, bool websockets_only) {
   const auto endpoint = parse_endpoint(address);
   if (!endpoint) return fail(endpoint.error());
-  std::optional<TlsFiles> files;
+  Impl::Listening listening{.tls = std::nullopt, .websockets_only = websockets_only};
   if (tls != nullptr) {
-    files = *tls;
+    listening.tls = *tls;
     if (auto made = impl_->context_of(*tls); !made) return fail(made.error());
   }
   error_code ec;
@@ -245,7 +217,8 @@ Result<std::string> Server::listen(const std::string& address, const TlsFiles* t
   if (ec) return fail(ErrorCode::kInvalidArgument, address + ": " + ec.message());
   const auto local = acceptor->local_endpoint(ec);
   impl_->acceptors.push_back(acceptor);
-  asio::co_spawn(acceptor->get_executor(), impl_->accept_loop(acceptor, files), asio::detached);
+  asio::co_spawn(acceptor->get_executor(), impl_->accept_loop(acceptor, std::move(listening)),
+                 asio::detached);
   const std::string host = local.address().to_string();
   return (local.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(local.port());
 }
@@ -254,22 +227,22 @@ Status Server::reload_certificates() {
   const std::lock_guard lock(impl_->mutex);
   auto contexts = impl_->contexts;
   for (auto& [path, held] : contexts) {
-    auto made = make_context(held.files);
+    auto made = make_context(held->options().files);
     if (!made) return fail(made.error());
-    held.context = std::move(*made);
+    held = std::move(*made);
   }
   impl_->contexts = std::move(contexts);
   return {};
 }
 
-void Server::adopt(int socket_descriptor, const std::string& peer_address, std::string prefix,
+void Server::adopt(int socket_descriptor, const SocketAddress& peer, std::string prefix,
                    const TlsFiles* tls) {
   const std::lock_guard lock(impl_->adopting);
   if (impl_->stopping) {
     ::close(socket_descriptor);
     return;
   }
-  std::shared_ptr<asio::ssl::context> context;
+  std::shared_ptr<TlsContext> context;
   if (tls != nullptr) {
     auto made = impl_->context_of(*tls);
     if (!made) {
@@ -290,7 +263,7 @@ void Server::adopt(int socket_descriptor, const std::string& peer_address, std::
     ::close(socket_descriptor);
     return;
   }
-  impl_->start(std::move(socket), peer_address, std::move(prefix), std::move(context));
+  impl_->start(std::move(socket), peer, std::move(prefix), std::move(context), false);
 }
 
 void Server::stop(Duration grace) {

@@ -7,7 +7,9 @@
 #include "core/logger.h"
 #include "core/metrics.h"
 #include "core/result.h"
+#include "core/socket_address.h"
 #include "core/time.h"
+#include "core/tls.h"
 #include "http/message.h"
 
 namespace fleetward::http {
@@ -27,11 +29,6 @@ struct ServerOptions {
   Duration idle_timeout{120'000};               // between requests of a connection
 };
 
-struct TlsFiles {
-  std::string certificate_chain_pem;  // path
-  std::string private_key_pem;        // path
-};
-
 // HTTP/1.1 server of the control plane (Boost.Beast inside). start/listen/stop from one thread.
 class Server {
  public:
@@ -39,13 +36,15 @@ class Server {
   ~Server();
 
   // "127.0.0.1:4566"; port 0 takes a free one. The real "address:port" in the answer. With `tls` speaks
-  // HTTPS, asks for (but does not require) a client certificate, and reports its id in RequestHead.
+  // HTTPS, asks for (but does not require) a client certificate, and reports its id in RequestHead. With
+  // `websockets_only` every request that is no upgrade is refused, and RequestHead says so to the handler.
   // kConflict: port in use.
-  Result<std::string> listen(const std::string& address, const TlsFiles* tls = nullptr);
+  Result<std::string> listen(const std::string& address, const TlsFiles* tls = nullptr,
+                             bool websockets_only = false);
   // Takes over an accepted, connected TCP socket on which nothing was read yet (the ALPN listener hands over
   // those that are not MQTT). `prefix` holds bytes read already; with `tls` the server performs the TLS
   // handshake itself. Any thread; after stop() the socket is closed.
-  void adopt(int socket_descriptor, const std::string& peer_address, std::string prefix, const TlsFiles* tls);
+  void adopt(int socket_descriptor, const SocketAddress& peer, std::string prefix, const TlsFiles* tls);
   // Reads the certificates of all listeners again: new handshakes use them. Any thread; if one cannot be
   // used, all stay as they are (kInvalidArgument).
   Status reload_certificates();

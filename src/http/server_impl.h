@@ -16,8 +16,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -63,20 +61,21 @@ struct Server::Impl {
   std::mutex mutex;     // guards what follows
   std::condition_variable changed;
   std::map<Connection*, std::weak_ptr<Connection>> connections;
-  struct TlsContext {
-    TlsFiles files;
-    std::shared_ptr<asio::ssl::context> context;
-  };
-  std::map<std::string, TlsContext> contexts;  // by certificate path
+  std::map<std::string, std::shared_ptr<TlsContext>> contexts;  // by certificate path
   std::chrono::steady_clock::time_point made_room;
 
   Impl(ServerOptions o, std::shared_ptr<Handler> h, Logger& l, Metrics& m);
   ~Impl();
-  Result<std::shared_ptr<asio::ssl::context>> context_of(const TlsFiles& files);
-  asio::awaitable<void> accept_loop(std::shared_ptr<tcp::acceptor> acceptor, std::optional<TlsFiles> tls);
+  // What every connection of a listener has.
+  struct Listening {
+    std::optional<TlsFiles> tls;
+    bool websockets_only = false;
+  };
+  Result<std::shared_ptr<TlsContext>> context_of(const TlsFiles& files);
+  asio::awaitable<void> accept_loop(std::shared_ptr<tcp::acceptor> acceptor, Listening listening);
   void count(Broken what) { broken[static_cast<size_t>(what)]->Increment(); }
-  void start(tcp::socket socket, std::string peer, std::string prefix,
-             std::shared_ptr<asio::ssl::context> tls);
+  void start(tcp::socket socket, SocketAddress peer, std::string prefix, std::shared_ptr<TlsContext> tls,
+             bool websockets_only);
   void stop(Duration grace);
   // Asks every connection for it, on its executor. Under the mutex.
   void each(void (Connection::*action)());
@@ -88,14 +87,14 @@ struct Server::Impl {
 
 class Server::Impl::Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Impl& server, tcp::socket socket, std::string peer, std::string prefix,
-             std::shared_ptr<asio::ssl::context> tls)
+  Connection(Impl& server, tcp::socket socket, SocketAddress peer, std::string prefix,
+             std::shared_ptr<TlsContext> tls, bool websockets_only)
       : server_(server),
         stream_(std::move(socket)),
-        context_(std::move(tls)),
         peer_(std::move(peer)),
+        websockets_only_(websockets_only),
         input_(std::move(prefix)) {
-    if (context_) tls_.emplace(stream_, *context_);
+    if (tls) tls_ = std::make_unique<TlsEngine>(std::move(tls));
   }
 
   asio::awaitable<void> serve();
@@ -108,8 +107,11 @@ class Server::Impl::Connection : public std::enable_shared_from_this<Connection>
 
  private:
   asio::awaitable<bool> handshake();
+  // Appends to input_, decrypted.
   asio::awaitable<bool> read_more(Duration timeout);
   asio::awaitable<bool> write(std::string_view bytes);
+  // Sends what TLS has to say, within the deadline that is set.
+  asio::awaitable<bool> flush_tls();
   asio::awaitable<bool> read_head(RequestParser& parser);
   // Where a body over memory_body_max goes: to whoever takes it as it arrives, else into a file.
   struct LargeBody {
@@ -126,6 +128,7 @@ class Server::Impl::Connection : public std::enable_shared_from_this<Connection>
                                                         std::function<std::unique_ptr<Response>()> part);
   asio::awaitable<bool> one_request();
   asio::awaitable<Response> answer(RequestParser& parser);
+  asio::awaitable<void> upgrade(RequestParser& parser);
   asio::awaitable<bool> respond(Response response, bool head_request, bool keep_alive);
   asio::awaitable<bool> stream_body(Response& response);
   asio::awaitable<void> bad_request(int status, Broken what, std::string_view reason);
@@ -134,12 +137,12 @@ class Server::Impl::Connection : public std::enable_shared_from_this<Connection>
 
   Impl& server_;
   beast::tcp_stream stream_;
-  std::shared_ptr<asio::ssl::context> context_;
-  std::optional<asio::ssl::stream<beast::tcp_stream&>> tls_;
-  std::string peer_;
-  std::string certificate_id_;
+  std::unique_ptr<TlsEngine> tls_;
+  const SocketAddress peer_;
+  const bool websockets_only_;
   std::string input_;  // received, not yet parsed
   std::string buffer_;
+  std::string wire_;  // encrypted, to be sent
   bool idle_ = false;
   bool unread_body_ = false;
 };

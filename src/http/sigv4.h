@@ -16,6 +16,9 @@
 // Verification of signed requests. Pure: time, keys and the body's hash are handed in.
 namespace fleetward::http {
 
+// The signing name of MQTT over WebSockets.
+inline constexpr std::string_view kGatewayService = "iotdevicegateway";
+
 // Where access keys are looked up. Thread safe.
 class CredentialLookup {
  public:

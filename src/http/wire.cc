@@ -4,6 +4,8 @@ namespace fleetward::http {
 
 std::string_view reason_phrase(int status) {
   switch (status) {
+    case 101:
+      return "Switching Protocols";
     case 200:
       return "OK";
     case 204:
@@ -42,6 +44,8 @@ std::string_view reason_phrase(int status) {
       return "Range Not Satisfiable";
     case 417:
       return "Expectation Failed";
+    case 426:
+      return "Upgrade Required";
     case 429:
       return "Too Many Requests";
     case 431:
@@ -79,6 +83,7 @@ std::string response_head(const Response& response, uint64_t length, bool keep_a
   if (status_has_body(response.status) && !response.headers.has("content-length")) {
     out += "Content-Length: " + std::to_string(length) + "\r\n";
   }
+  if (response.headers.has("connection")) return out + "\r\n";
   out += keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
   return out;
 }

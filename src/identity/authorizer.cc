@@ -40,7 +40,58 @@ class RoleContext final : public RequestContext {
   MapContext own_;
 };
 
+std::vector<Document> documents_of(const state::Snapshot& snapshot, const Tables& tables,
+                                   const Grants& grants) {
+  std::vector<Document> out;
+  for (const auto& [name, document] : grants.inline_policies) out.push_back(document);
+  for (const std::string& arn : grants.attached) {
+    if (const Document* known = find_aws_managed_policy(arn)) {
+      out.push_back(*known);
+      continue;
+    }
+    const std::string_view name = std::string_view(arn).substr(arn.rfind('/') + 1);
+    if (const ManagedPolicy* policy = snapshot.get(tables.policies).find(name_key(name))) {
+      out.push_back(policy->document());
+    }
+  }
+  return out;
+}
+
 }  // namespace
+
+CallerPolicies policies_of(const state::Snapshot& snapshot, const Tables& tables, const Caller& caller) {
+  CallerPolicies out;
+  if (caller.kind == Caller::Kind::kRoot) out.everything = true;
+  if (caller.kind == Caller::Kind::kUser) {
+    const User* user = snapshot.get(tables.users).find(name_key(caller.name));
+    if (user != nullptr) out.grants = documents_of(snapshot, tables, user->grants);
+  } else if (caller.kind == Caller::Kind::kAssumedRole) {
+    const Role* role = snapshot.get(tables.roles).find(name_key(caller.name));
+    if (role != nullptr) out.grants = documents_of(snapshot, tables, role->grants);
+  }
+  if (out.grants.empty()) return out;
+  const Session* session = snapshot.get(tables.sessions).find(caller.access_key_id);
+  if (session != nullptr) out.boundary = session->session_policies;
+  return out;
+}
+
+void add_caller(MapContext& context, const Caller& caller) {
+  if (caller.kind == Caller::Kind::kAnonymous) return;
+  context.set("aws:PrincipalArn", caller.arn);
+  context.set("aws:PrincipalAccount", caller.account);
+  context.set("aws:userid", caller.id);
+  switch (caller.kind) {
+    case Caller::Kind::kRoot:
+      context.set("aws:PrincipalType", "Account");
+      break;
+    case Caller::Kind::kUser:
+      context.set("aws:PrincipalType", "User");
+      context.set("aws:username", caller.name);
+      break;
+    default:
+      context.set("aws:PrincipalType", "AssumedRole");
+  }
+}
 
 Authorizer::Authorizer(const state::Store& store, const Tables& tables, AccountScope scope)
     : store_(store), tables_(tables), scope_(std::move(scope)) {}
@@ -53,39 +104,13 @@ const Role* Authorizer::find_role(const state::Snapshot& snapshot, std::string_v
   return role != nullptr && role_arn(scope_, *role) == arn ? role : nullptr;
 }
 
-std::vector<Document> Authorizer::documents_of(const state::Snapshot& snapshot, const Grants& grants) const {
-  std::vector<Document> out;
-  for (const auto& [name, document] : grants.inline_policies) out.push_back(document);
-  for (const std::string& arn : grants.attached) {
-    if (const Document* known = find_aws_managed_policy(arn)) {
-      out.push_back(*known);
-      continue;
-    }
-    const std::string_view name = std::string_view(arn).substr(arn.rfind('/') + 1);
-    if (const ManagedPolicy* policy = snapshot.get(tables_.policies).find(name_key(name))) {
-      out.push_back(policy->document());
-    }
-  }
-  return out;
-}
-
 Decision Authorizer::decide(const Caller& caller, std::string_view action, std::string_view resource,
                             const RequestContext& context) const {
-  if (caller.kind == Caller::Kind::kRoot) return Decision::kAllow;
-  if (caller.kind == Caller::Kind::kAnonymous) return Decision::kNoMatch;
-  const state::SnapshotPtr snapshot = store_.snapshot();
-  const Grants* grants = nullptr;
-  if (caller.kind == Caller::Kind::kUser) {
-    if (const User* user = snapshot->get(tables_.users).find(name_key(caller.name))) grants = &user->grants;
-  } else if (const Role* role = snapshot->get(tables_.roles).find(name_key(caller.name))) {
-    grants = &role->grants;
-  }
-  if (grants == nullptr) return Decision::kNoMatch;
-  const Decision decision = evaluate_all(documents_of(*snapshot, *grants), action, resource, context);
-  if (decision != Decision::kAllow) return decision;
-  const Session* session = snapshot->get(tables_.sessions).find(caller.access_key_id);
-  if (session == nullptr || session->session_policies.empty()) return decision;
-  return evaluate_all(session->session_policies, action, resource, context);
+  const CallerPolicies policies = policies_of(*store_.snapshot(), tables_, caller);
+  if (policies.everything) return Decision::kAllow;
+  const Decision decision = evaluate_all(policies.grants, action, resource, context);
+  if (decision != Decision::kAllow || policies.boundary.empty()) return decision;
+  return evaluate_all(policies.boundary, action, resource, context);
 }
 
 Status Authorizer::authorize(const Caller& caller, std::string_view action, std::string_view resource,
@@ -110,7 +135,8 @@ Status Authorizer::authorize_role(std::string_view arn, std::string_view service
   }
   const std::string account = scope_.account.str();
   const RoleContext own(context, arn, account);
-  const Decision by_role = evaluate_all(documents_of(*snapshot, role->grants), action, resource, own);
+  const Decision by_role =
+      evaluate_all(documents_of(*snapshot, tables_, role->grants), action, resource, own);
   Decision by_resource = Decision::kNoMatch;
   if (resource_policy != nullptr) {
     // The session is called by the service's first word.

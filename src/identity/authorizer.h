@@ -13,6 +13,18 @@
 
 namespace fleetward::identity {
 
+// What a caller's own policies say, under one state of the control store.
+struct CallerPolicies {
+  bool everything = false;         // root
+  std::vector<Document> grants;    // of the user or role
+  std::vector<Document> boundary;  // of the session: unless empty, it must allow too
+};
+CallerPolicies policies_of(const state::Snapshot& snapshot, const Tables& tables, const Caller& caller);
+
+// The condition keys that say who asks: aws:userid, aws:username, aws:PrincipalArn, ... None for the
+// anonymous.
+void add_caller(MapContext& context, const Caller& caller);
+
 // Decides what API callers and the roles that services assume may do. Thread safe: works on the store's
 // current snapshot. The services that this program plays are trusted to say which one they are.
 class Authorizer {
@@ -50,7 +62,6 @@ class Authorizer {
 
  private:
   const Role* find_role(const state::Snapshot& snapshot, std::string_view role_arn) const;
-  std::vector<Document> documents_of(const state::Snapshot& snapshot, const Grants& grants) const;
 
   const state::Store& store_;
   Tables tables_;

@@ -43,7 +43,7 @@ broker::PublishHook::Verdict Ingest::on_publish(const broker::Publisher& publish
   event.topic = basic ? basic->rest : topic;
   event.payload = payload;
   event.client_id = publisher.client_id;
-  event.principal = publisher.certificate_id;
+  event.principal = publisher.principal;
   event.source_address = publisher.source_address;
   event.now = now;
   event.content_type = properties.content_type;

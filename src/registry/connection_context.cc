@@ -2,6 +2,7 @@
 
 #include "core/text.h"
 #include "core/time.h"
+#include "identity/authorizer.h"
 
 namespace fleetward::registry {
 namespace {
@@ -29,6 +30,7 @@ ConnectionContext::ConnectionContext(const DeviceConnection& connection, const C
     values_.set("iot:Connection.Thing.IsAttached", attached ? "true" : "false");
   }
   if (!connection.source_address.empty()) values_.set("aws:SourceIp", connection.source_address);
+  if (connection.caller) identity::add_caller(values_, *connection.caller);
   if (!connection.server_name.empty()) values_.set("iot:DomainName", connection.server_name);
   if (connection.now.ms != 0) {
     values_.set("aws:CurrentTime", to_iso8601(connection.now));

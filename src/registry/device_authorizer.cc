@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/text.h"
+#include "identity/authorizer.h"
 #include "registry/connection_context.h"
 #include "registry/policies.h"
 
@@ -85,11 +86,15 @@ identity::Decision ConnectionPolicy::decide(DeviceAction action, std::string_vie
 }
 
 identity::Decision ConnectionPolicy::decide_arn(std::string_view action, std::string_view resource) const {
-  return identity::evaluate_all(bound_, action, resource, EmptyContext());
+  if (everything_) return identity::Decision::kAllow;
+  const identity::Decision decision = identity::evaluate_all(bound_, action, resource, EmptyContext());
+  if (decision != identity::Decision::kAllow || boundary_.empty()) return decision;
+  return identity::evaluate_all(boundary_, action, resource, EmptyContext());
 }
 
-DeviceAuthorizer::DeviceAuthorizer(Tables tables, AccountScope account)
-    : tables_(tables), account_(std::move(account)) {}
+DeviceAuthorizer::DeviceAuthorizer(Tables tables, AccountScope account,
+                                   std::optional<identity::Tables> identities)
+    : tables_(tables), account_(std::move(account)), identities_(identities) {}
 
 DeviceStatus DeviceAuthorizer::find_device(const state::Snapshot& snapshot,
                                            std::string_view certificate_id) const {
@@ -101,6 +106,34 @@ DeviceStatus DeviceAuthorizer::find_device(const state::Snapshot& snapshot,
 bool DeviceAuthorizer::same_certificates(const state::Snapshot& a, const state::Snapshot& b) const {
   // Snapshots share the tables that a change did not touch.
   return &a.get(tables_.certificates) == &b.get(tables_.certificates);
+}
+
+bool DeviceAuthorizer::same_keys(const state::Snapshot& a, const state::Snapshot& b) const {
+  if (!identities_) return true;
+  const auto same = [&](const auto& table) { return &a.get(table) == &b.get(table); };
+  return same(identities_->access_keys) && same(identities_->sessions) && same(identities_->users) &&
+         same(identities_->roles);
+}
+
+bool DeviceAuthorizer::may_stay(const state::Snapshot& snapshot, const DeviceConnection& connection) const {
+  if (!connection.certificate_id.empty()) {
+    return find_device(snapshot, connection.certificate_id) == DeviceStatus::kActive;
+  }
+  if (!connection.caller) return true;
+  if (!identities_) return false;
+  const auto key =
+      identity::find_credentials(snapshot, *identities_, account_, connection.caller->access_key_id);
+  // A user or role of the same name may be another one by now.
+  return key && key->caller.id == connection.caller->id &&
+         (key->expires.ms == 0 || connection.now < key->expires);
+}
+
+Timestamp DeviceAuthorizer::credentials_end(const state::Snapshot& snapshot,
+                                            const DeviceConnection& connection) const {
+  if (!connection.caller || !identities_) return {};
+  const auto key =
+      identity::find_credentials(snapshot, *identities_, account_, connection.caller->access_key_id);
+  return key ? key->expires : Timestamp{};
 }
 
 ConnectionPolicy DeviceAuthorizer::gather(const state::Snapshot& snapshot,
@@ -130,6 +163,12 @@ ConnectionPolicy DeviceAuthorizer::gather(const state::Snapshot& snapshot,
     for (const auto& policy : effective_policies(snapshot, tables_, connection.certificate_id, out.thing_)) {
       out.sources_.push_back(policy->in_force().document);
     }
+  } else if (connection.caller) {
+    if (!may_stay(snapshot, connection)) return out;
+    auto policies = identity::policies_of(snapshot, *identities_, *connection.caller);
+    out.everything_ = policies.everything;
+    out.sources_ = std::move(policies.grants);
+    out.boundary_sources_ = std::move(policies.boundary);
   } else if (const Policy* named = snapshot.get(tables_.policies).find(connection.named_policy)) {
     out.sources_.push_back(named->in_force().document);
   }
@@ -139,12 +178,16 @@ ConnectionPolicy DeviceAuthorizer::gather(const state::Snapshot& snapshot,
 void DeviceAuthorizer::bind(const DeviceConnection& connection, ConnectionPolicy& policy) {
   const ConnectionContext context(connection, policy.certificate_.get(), policy.thing_value_.get(),
                                   policy.attached_);
-  policy.bound_.reserve(policy.sources_.size());
   policy.bound_at_ = connection.now;
-  for (const auto& document : policy.sources_) {
-    policy.timed_ = policy.timed_ || mentions_time(document->text());
-    policy.bound_.push_back(identity::PolicyDocument::bind(document, context));
-  }
+  const auto bind_all = [&](const ConnectionPolicy::Documents& from, ConnectionPolicy::Documents& to) {
+    to.reserve(from.size());
+    for (const auto& document : from) {
+      policy.timed_ = policy.timed_ || mentions_time(document->text());
+      to.push_back(identity::PolicyDocument::bind(document, context));
+    }
+  };
+  bind_all(policy.sources_, policy.bound_);
+  bind_all(policy.boundary_sources_, policy.boundary_);
 }
 
 ConnectionPolicyPtr DeviceAuthorizer::compile(const state::Snapshot& snapshot,
@@ -157,13 +200,11 @@ ConnectionPolicyPtr DeviceAuthorizer::compile(const state::Snapshot& snapshot,
 ConnectionPolicyPtr DeviceAuthorizer::renew(const state::Snapshot& snapshot,
                                             const DeviceConnection& connection,
                                             const ConnectionPolicyPtr& held) const {
-  if (!connection.certificate_id.empty() &&
-      find_device(snapshot, connection.certificate_id) != DeviceStatus::kActive) {
-    return nullptr;
-  }
+  if (!may_stay(snapshot, connection)) return nullptr;
   auto out = std::make_shared<ConnectionPolicy>(gather(snapshot, connection));
   if (out->certificate_ == held->certificate_ && out->thing_value_ == held->thing_value_ &&
-      out->sources_ == held->sources_ && out->attached_ == held->attached_ &&
+      out->sources_ == held->sources_ && out->boundary_sources_ == held->boundary_sources_ &&
+      out->everything_ == held->everything_ && out->attached_ == held->attached_ &&
       out->exclusive_ == held->exclusive_ && (!held->timed_ || held->bound_at_ == connection.now)) {
     return held;
   }

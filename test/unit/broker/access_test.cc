@@ -131,9 +131,9 @@ TEST(Access, alpn_decides_on_the_shared_port) {
   std::atomic<int> handed{0};
   std::string prefix, peer;
   const std::string at =
-      h.listen_tls(Listener::Kind::kAlpn, [&](int descriptor, std::string from, std::string bytes) {
+      h.listen_tls(Listener::Kind::kAlpn, [&](int descriptor, const SocketAddress& from, std::string bytes) {
         prefix = std::move(bytes);
-        peer = std::move(from);
+        peer = from.ip;
         ::close(descriptor);
         ++handed;
       });

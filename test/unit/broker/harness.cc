@@ -364,7 +364,8 @@ Options Harness::default_options() {
 Harness::Harness(Options o)
     : clock(SystemClock().now()),
       tables(registry::Tables::add_to(store)),
-      authorizer(tables, {AccountId::trusted("123456789012"), "eu-west-1"}),
+      identities(identity::Tables::add_to(store)),
+      authorizer(tables, {AccountId::trusted("123456789012"), "eu-west-1"}, identities),
       options(std::move(o)) {
   EXPECT_TRUE(store.open(":memory:"));
   std::string path = (std::filesystem::temp_directory_path() / "fleetward-broker-XXXXXX").string();
@@ -411,7 +412,7 @@ std::string Harness::listen_plain(const std::string& policy) {
 }
 
 std::string Harness::listen_tls(Listener::Kind kind,
-                                std::function<void(int, std::string, std::string)> https) {
+                                std::function<void(int, const SocketAddress&, std::string)> https) {
   if (!pki) {
     auto opened = registry::open_pki(directory, {"localhost"}, random, clock.now());
     EXPECT_TRUE(opened);
@@ -420,8 +421,7 @@ std::string Harness::listen_tls(Listener::Kind kind,
   Listener listener;
   listener.kind = kind;
   listener.address = "127.0.0.1:0";
-  listener.certificate_chain_pem = pki->server.certificate_chain_path;
-  listener.private_key_pem = pki->server.private_key_path;
+  listener.certificate = {pki->server.certificate_chain_path, pki->server.private_key_path};
   listener.https = std::move(https);
   auto address = broker->listen(listener);
   EXPECT_TRUE(address) << address.error().message;

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "broker/broker.h"
+#include "identity/identities.h"
 #include "log/memory_log.h"
 #include "mqtt/decoder.h"
 #include "mqtt/encoder.h"
@@ -146,7 +147,7 @@ struct Harness {
   void start();
   std::string listen_plain(const std::string& policy = "open");
   std::string listen_tls(Listener::Kind kind = Listener::Kind::kMqtts,
-                         std::function<void(int, std::string, std::string)> https = {});
+                         std::function<void(int, const SocketAddress&, std::string)> https = {});
   DeviceFiles device(const std::string& name, bool registered = true);
   void set_status(const DeviceFiles& device, registry::CertificateStatus status);
   // Creates the policy and attaches it.
@@ -165,6 +166,7 @@ struct Harness {
   Logger logger = Logger::none();
   state::Store store;
   registry::Tables tables;
+  identity::Tables identities;
   registry::DeviceAuthorizer authorizer;
   log::MemoryLog log;
   TestHook hook;

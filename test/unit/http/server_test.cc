@@ -408,7 +408,7 @@ TEST_F(ServerTest, AdoptsASocketWithWhatWasRead) {
   Client client("127.0.0.1:" + std::to_string(ntohs(at.sin_port)));
   pair[0] = ::accept(listener, nullptr, nullptr);
   ::close(listener);
-  server->adopt(pair[0], "192.0.2.7", "GET /ado", nullptr);
+  server->adopt(pair[0], {"192.0.2.7", 4711}, "GET /ado", nullptr);
   client.send("pted HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_EQ(client.answer(), "200 GET /adopted 0 ");
 }

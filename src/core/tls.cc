@@ -1,4 +1,4 @@
-#include "broker/tls.h"
+#include "core/tls.h"
 
 #include <array>
 #include <cstring>
@@ -9,7 +9,7 @@
 
 #include "core/encoding.h"
 
-namespace fleetward::broker {
+namespace fleetward {
 namespace {
 
 std::string openssl_error() {
@@ -35,18 +35,14 @@ PeerCertificate describe(X509* certificate) {
 
 // Replaces OpenSSL's chain building: see TlsContext.
 int verify_certificate(X509_STORE_CTX* store, void* argument) {
-  const auto* context = static_cast<const TlsContext*>(argument);
+  const auto& options = static_cast<const TlsContext*>(argument)->options();
   X509* leaf = X509_STORE_CTX_get0_cert(store);
   if (leaf == nullptr) return 0;
   const PeerCertificate peer = describe(leaf);
-  if (!peer.in_validity) {
-    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_HAS_EXPIRED);
-    // The owner counts it.
-    context->admit()(peer);
-    return 0;
-  }
-  if (!context->admit()(peer)) {
-    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);
+  const bool admitted = !options.admit || options.admit(peer);
+  if (!peer.in_validity || !admitted) {
+    X509_STORE_CTX_set_error(store,
+                             peer.in_validity ? X509_V_ERR_CERT_UNTRUSTED : X509_V_ERR_CERT_HAS_EXPIRED);
     return 0;
   }
   X509_STORE_CTX_set_error(store, X509_V_OK);
@@ -54,27 +50,29 @@ int verify_certificate(X509_STORE_CTX* store, void* argument) {
 }
 
 int select_alpn(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
-                unsigned int in_size, void* /*argument*/) {
-  // `in`: names, each with a length byte.
-  for (unsigned int at = 0; at + 1 <= in_size;) {
-    const unsigned int size = in[at];
-    if (at + 1 + size > in_size) break;
-    if (std::string_view(reinterpret_cast<const char*>(in + at + 1), size) == kAlpnMqtt) {
-      *out = in + at + 1;
-      *out_size = static_cast<unsigned char>(size);
-      return SSL_TLSEXT_ERR_OK;
+                unsigned int in_size, void* argument) {
+  for (const std::string& name : static_cast<const TlsContext*>(argument)->options().alpn) {
+    // `in`: the client's names, each with a length byte.
+    for (unsigned int at = 0; at + 1 <= in_size;) {
+      const unsigned int size = in[at];
+      if (at + 1 + size > in_size) break;
+      if (std::string_view(reinterpret_cast<const char*>(in + at + 1), size) == name) {
+        *out = in + at + 1;
+        *out_size = static_cast<unsigned char>(size);
+        return SSL_TLSEXT_ERR_OK;
+      }
+      at += 1 + size;
     }
-    at += 1 + size;
   }
   return SSL_TLSEXT_ERR_NOACK;
 }
 
 }  // namespace
 
-Result<std::shared_ptr<TlsContext>> TlsContext::create(const std::string& certificate_chain_pem,
-                                                       const std::string& private_key_pem, Admit admit) {
+Result<std::shared_ptr<TlsContext>> TlsContext::create(Options options) {
   auto out = std::shared_ptr<TlsContext>(new TlsContext());
-  out->admit_ = std::move(admit);
+  out->options_ = std::move(options);
+  const TlsFiles& files = out->options_.files;
   out->context_ = SSL_CTX_new(TLS_server_method());
   SSL_CTX* context = out->context_;
   if (context == nullptr) return fail(ErrorCode::kInternal, openssl_error());
@@ -85,16 +83,17 @@ Result<std::shared_ptr<TlsContext>> TlsContext::create(const std::string& certif
   SSL_CTX_set_num_tickets(context, 0);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  if (SSL_CTX_use_certificate_chain_file(context, certificate_chain_pem.c_str()) != 1) {
-    return fail(ErrorCode::kInvalidArgument, certificate_chain_pem + ": " + openssl_error());
+  if (SSL_CTX_use_certificate_chain_file(context, files.certificate_chain_pem.c_str()) != 1) {
+    return fail(ErrorCode::kInvalidArgument, files.certificate_chain_pem + ": " + openssl_error());
   }
-  if (SSL_CTX_use_PrivateKey_file(context, private_key_pem.c_str(), SSL_FILETYPE_PEM) != 1 ||
+  if (SSL_CTX_use_PrivateKey_file(context, files.private_key_pem.c_str(), SSL_FILETYPE_PEM) != 1 ||
       SSL_CTX_check_private_key(context) != 1) {
-    return fail(ErrorCode::kInvalidArgument, private_key_pem + ": " + openssl_error());
+    return fail(ErrorCode::kInvalidArgument, files.private_key_pem + ": " + openssl_error());
   }
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  const int when_required = out->options_.certificate_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | when_required, nullptr);
   SSL_CTX_set_cert_verify_callback(context, verify_certificate, out.get());
-  SSL_CTX_set_alpn_select_cb(context, select_alpn, nullptr);
+  SSL_CTX_set_alpn_select_cb(context, select_alpn, out.get());
   return out;
 }
 
@@ -211,4 +210,4 @@ std::string TlsEngine::server_name() const {
   return name == nullptr ? std::string() : std::string(name);
 }
 
-}  // namespace fleetward::broker
+}  // namespace fleetward

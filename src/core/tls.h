@@ -4,13 +4,20 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/result.h"
 
 struct ssl_st;
 struct ssl_ctx_st;
 
-namespace fleetward::broker {
+namespace fleetward {
+
+// Paths of PEM files of a server.
+struct TlsFiles {
+  std::string certificate_chain_pem;
+  std::string private_key_pem;
+};
 
 // The certificate of a TLS client that proved to hold its key.
 struct PeerCertificate {
@@ -18,30 +25,35 @@ struct PeerCertificate {
   bool in_validity = true;
 };
 
-// The server's side of TLS for MQTT listeners: TLS 1.2 and 1.3, a client certificate is demanded, of which
-// only the proof of possession is checked here; `admit` decides by its id (the registry knows the
-// certificates, no authority vouches for them). ALPN: "x-amzn-mqtt-ca" is taken, an offer without it is
-// answered by none. Thread safe after creation.
+// The server's side of TLS, 1.2 and 1.3, of every listener. Of a client's certificate only the proof of
+// possession and the validity are checked here: no authority vouches for devices, the registry knows their
+// certificates. Thread safe after creation.
 class TlsContext {
  public:
-  // Called during handshakes, on the shard's thread that runs them. False refuses the client with a TLS
-  // alert.
+  // Called during handshakes, on the thread that runs them. False refuses the client with a TLS alert. Also
+  // called with a certificate out of its validity, which is refused whatever the answer.
   using Admit = std::function<bool(const PeerCertificate&)>;
+  struct Options {
+    TlsFiles files;
+    bool certificate_required = true;  // of the client; else it is asked for
+    Admit admit;                       // empty: every certificate
+    // Names that the server takes, the one it likes best first; an offer without any of them is answered by
+    // none.
+    std::vector<std::string> alpn;
+  };
 
-  static Result<std::shared_ptr<TlsContext>> create(const std::string& certificate_chain_pem,
-                                                    const std::string& private_key_pem, Admit admit);
+  // kInvalidArgument: a file cannot be used.
+  static Result<std::shared_ptr<TlsContext>> create(Options options);
   ~TlsContext();
 
   ssl_ctx_st* native() const { return context_; }
-  const Admit& admit() const { return admit_; }
+  const Options& options() const { return options_; }
 
  private:
   TlsContext() = default;
   ssl_ctx_st* context_ = nullptr;
-  Admit admit_;
+  Options options_;
 };
-
-constexpr std::string_view kAlpnMqtt = "x-amzn-mqtt-ca";
 
 // One connection's TLS without I/O: bytes from the socket go in, bytes for the socket come out. Belongs to
 // one thread at a time and may move between threads.
@@ -49,6 +61,8 @@ class TlsEngine {
  public:
   explicit TlsEngine(std::shared_ptr<TlsContext> context);
   ~TlsEngine();
+  TlsEngine(const TlsEngine&) = delete;
+  TlsEngine& operator=(const TlsEngine&) = delete;
 
   enum class State { kHandshake, kOpen, kClosed, kFailed };
   State state() const { return state_; }
@@ -63,7 +77,7 @@ class TlsEngine {
   // Says goodbye (close_notify).
   void shutdown();
 
-  // After the handshake.
+  // After the handshake; empty if the client showed no certificate.
   const std::string& certificate_id() const { return certificate_id_; }
   std::string server_name() const;
   // Why the state is kFailed: "peer did not return a certificate", ...
@@ -80,4 +94,4 @@ class TlsEngine {
   std::string failure_;
 };
 
-}  // namespace fleetward::broker
+}  // namespace fleetward
