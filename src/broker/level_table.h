@@ -16,8 +16,10 @@
 namespace fleetward::broker {
 
 // A tree whose nodes are found by (parent, text): one open-addressed table for all edges and the nodes in
-// blocks, so that a step down touches two cache lines, the edge's slot and the node. A node keeps its value
-// inline if there is one. Pure; one thread. References to nodes stay valid until the node is erased.
+// blocks, so that a step down touches two cache lines, the edge's slot and the node, one after the other. Who
+// has several steps to make asks for the lines of all before it needs those of the first (start, look,
+// finish). A node keeps its value inline if there is one. Pure; one thread. References to nodes stay valid
+// until the node is erased.
 template <typename Value>
 class LevelTable {
  public:
@@ -38,14 +40,48 @@ class LevelTable {
   Id add_root() { return make(0, {}); }
 
   Id find(Id parent, std::string_view text) const {
-    if (slots_.empty()) return 0;
-    const uint32_t hash = hash_of(parent, text);
-    for (size_t at = hash & mask(); slots_[at].id != 0; at = (at + 1) & mask()) {
-      if (slots_[at].hash != hash) continue;
-      const Node& node = nodes_[slots_[at].id];
-      if (node.parent == parent && node.text == text) return slots_[at].id;
+    Step step = start(parent, hash_text(text));
+    look(step);
+    return finish(step, text);
+  }
+
+  // A search under way.
+  struct Step {
+    Id parent = 0;
+    uint32_t hash = 0;
+    size_t at = 0;  // the slot to look at
+    Id found = 0;   // whose hash is right
+  };
+  static uint64_t hash_text(std::string_view text) { return std::hash<std::string_view>()(text); }
+  // Asks for the slot's cache line.
+  Step start(Id parent, uint64_t text_hash) const {
+    Step step{parent, edge_hash(parent, text_hash), 0, 0};
+    if (slots_.empty()) return step;
+    step.at = step.hash & mask();
+    __builtin_prefetch(&slots_[step.at]);
+    return step;
+  }
+  // Reads the slot and asks for the node's.
+  void look(Step& step) const {
+    if (slots_.empty()) return;
+    while (slots_[step.at].id != 0 && slots_[step.at].hash != step.hash) step.at = (step.at + 1) & mask();
+    step.found = slots_[step.at].id;
+    prefetch(step.found);
+  }
+  // The child, or 0.
+  Id finish(Step& step, std::string_view text) const {
+    while (step.found != 0) {
+      const Node& node = nodes_[step.found];
+      if (node.parent == step.parent && node.text == text) return step.found;
+      step.at = (step.at + 1) & mask();
+      look(step);
     }
     return 0;
+  }
+  void prefetch(Id id) const {
+    if (id == 0) return;
+    __builtin_prefetch(&nodes_[id]);
+    __builtin_prefetch(reinterpret_cast<const char*>(&nodes_[id] + 1) - 1);
   }
   // Made if it is not there.
   Id child(Id parent, std::string_view text) {
@@ -81,8 +117,9 @@ class LevelTable {
   };
   using Blocks = boost::container::deque_options_t<boost::container::block_size<65536>>;
 
-  static uint32_t hash_of(Id parent, std::string_view text) {
-    uint64_t hash = std::hash<std::string_view>()(text) + parent * 0x9E37'79B9'7F4A'7C15U;
+  static uint32_t hash_of(Id parent, std::string_view text) { return edge_hash(parent, hash_text(text)); }
+  static uint32_t edge_hash(Id parent, uint64_t text_hash) {
+    uint64_t hash = text_hash + parent * 0x9E37'79B9'7F4A'7C15U;
     hash = (hash ^ (hash >> 32U)) * 0xD6E8'FEB8'6659'FD93U;
     return static_cast<uint32_t>(hash >> 32U);
   }

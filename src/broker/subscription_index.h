@@ -4,6 +4,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include <boost/container/small_vector.hpp>
+
 #include "broker/level_table.h"
 #include "mqtt/topic.h"
 
@@ -47,15 +49,26 @@ class SubscriptionIndex {
 
   bool empty() const { return table_[exact_].children == 0 && table_[root_].children == 0; }
 
-  // visit(const Value&) for every value of every filter that matches.
+  // visit(const Value&) for every value of every filter that matches. All branches go down a level together,
+  // so that the memory of one arrives while that of the others is on its way.
   template <typename Visit>
   void match(std::string_view topic, Visit&& visit) const {
-    if (table_[exact_].children > 0) {
-      if (const Id id = table_.find(exact_, topic); id != 0) visit_all(id, visit);
-    }
-    if (table_[root_].children == 0) return;
+    auto whole = table_.start(exact_, table_.hash_text(topic));
+    Ids branches{root_};
+    Ids found;
     // [MQTT-4.7.2-1]: a wildcard in the first level does not match a topic that starts with '$'.
-    walk(root_, mqtt::Levels(topic), topic.empty() || topic.front() != '$', visit);
+    bool wildcards = topic.empty() || topic.front() != '$';
+    for (mqtt::Levels levels(topic); !levels.done() && !branches.empty(); levels.next()) {
+      descend(branches, levels.level(), wildcards, found);
+      wildcards = true;
+    }
+    table_.look(whole);
+    for (const Id id : branches) {
+      found.push_back(id);
+      if (const Id hash = table_[id].hash; options_.hash_matches_parent && hash != 0) found.push_back(hash);
+    }
+    if (const Id id = table_.finish(whole, topic); id != 0) visit_all(id, visit);
+    for (const Id id : found) visit_all(id, visit);
   }
 
  private:
@@ -76,29 +89,35 @@ class SubscriptionIndex {
     for (const Value& value : table_[id].values) visit(value);
   }
 
-  // `id` stands for the levels before `levels`, of which at least one remains.
-  template <typename Visit>
-  void walk(Id id, mqtt::Levels levels, bool wildcards, Visit& visit) const {
-    const Node& node = table_[id];
-    if (wildcards && node.hash != 0) visit_all(node.hash, visit);
-    const std::string_view level = levels.level();
-    const bool last = levels.last();
-    if (wildcards && node.plus != 0 && (options_.plus_matches_empty || !level.empty())) {
-      step(node.plus, levels, last, visit);
+  using Ids = boost::container::small_vector<Id, 16>;
+  using Steps = boost::container::small_vector<typename LevelTable<Value>::Step, 16>;
+
+  // `branches`: the nodes that stand for the levels before `level`; then those that stand for it too. "#"
+  // matches the level and all that follow: those go to `found`.
+  void descend(Ids& branches, std::string_view level, bool wildcards, Ids& found) const {
+    const uint64_t level_hash = table_.hash_text(level);
+    const bool plus = wildcards && (options_.plus_matches_empty || !level.empty());
+    Ids next;
+    Steps steps;
+    for (const Id id : branches) {
+      const Node& node = table_[id];
+      if (wildcards && node.hash != 0) {
+        table_.prefetch(node.hash);
+        found.push_back(node.hash);
+      }
+      if (plus && node.plus != 0) {
+        table_.prefetch(node.plus);
+        next.push_back(node.plus);
+      }
+      if (node.children > (node.plus != 0 ? 1U : 0U) + (node.hash != 0 ? 1U : 0U)) {
+        steps.push_back(table_.start(id, level_hash));
+      }
     }
-    if (node.children > (node.plus != 0 ? 1U : 0U) + (node.hash != 0 ? 1U : 0U)) {
-      if (const Id found = table_.find(id, level); found != 0) step(found, levels, last, visit);
+    for (auto& step : steps) table_.look(step);
+    for (auto& step : steps) {
+      if (const Id id = table_.finish(step, level); id != 0) next.push_back(id);
     }
-  }
-  template <typename Visit>
-  void step(Id id, mqtt::Levels levels, bool last, Visit& visit) const {
-    if (!last) {
-      levels.next();
-      walk(id, levels, true, visit);
-      return;
-    }
-    visit_all(id, visit);
-    if (const Id hash = table_[id].hash; options_.hash_matches_parent && hash != 0) visit_all(hash, visit);
+    branches.swap(next);
   }
 
   const mqtt::MatchOptions options_;
