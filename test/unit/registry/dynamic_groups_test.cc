@@ -274,7 +274,8 @@ TEST(DynamicGroups, AreThereAgainAfterARestart) {
       }));
     }
     const auto snapshot = store.snapshot();
-    EXPECT_EQ(snapshot->get(tables.dynamic_group_things).size(), run == 0 ? 2u : 1u) << "nobody told that b was connected";
+    EXPECT_EQ(snapshot->get(tables.dynamic_group_things).size(), run == 0 ? 2u : 1u)
+        << "nobody told that b was connected";
     EXPECT_EQ(status_of_group(*snapshot, tables, "d"), GroupStatus::kActive);
     EXPECT_TRUE(indexing_of(*snapshot, tables).connectivity);
   }
