@@ -35,39 +35,48 @@ void ThresholdMaker::load() {
 }
 
 Result<bool> ThresholdMaker::step(Timestamp now) {
-  if (auto ok = read(); !ok) return fail(ok.error());
-  log::Batch batch;
+  if (!outcome_) {
+    if (auto ok = read(); !ok) return fail(ok.error());
+    outcome_ = settle(now);
+    if (!outcome_) return false;
+  }
+  if (auto written = log_.write(outcome_->batch); !written) return fail(written.error());
+  if (outcome_->done) pending_.erase(*outcome_->done);
+  std::erase_if(pending_, [&](const auto& entry) { return entry.second.first < outcome_->superseded; });
+  given_up_.Increment(static_cast<double>(outcome_->given_up));
+  outcome_.reset();
+  return true;
+}
+
+std::optional<ThresholdMaker::Outcome> ThresholdMaker::settle(Timestamp now) {
+  Outcome out;
   const auto done = complete();
-  size_t given_up = 0;
-  log::Offset first_kept = next_;
-  log::Offset superseded = 0;  // ticks whose records begin before it
   if (done != pending_.end()) {
-    append_thresholds({done->first}, done->second, now, batch);
-    superseded = done->second.first;
+    append_thresholds({done->first}, done->second, now, out.batch);
+    out.done = done->first;
+    out.superseded = done->second.first;
   } else if (pending_.size() > kPendingTicksMax) {
-    superseded =
+    out.superseded =
         std::min_element(pending_.begin(), pending_.end(),
                          [](const auto& a, const auto& b) { return a.second.first < b.second.first; })
             ->second.first +
         1;
   } else {
-    return false;
+    return std::nullopt;
   }
+  log::Offset first_kept = next_;
   for (auto it = pending_.begin(); it != pending_.end(); ++it) {
     if (it == done) continue;
-    if (it->second.first < superseded) {
-      ++given_up;
+    if (it->second.first < out.superseded) {
+      ++out.given_up;
     } else {
       first_kept = std::min(first_kept, it->second.first);
     }
   }
-  batch.commit(kConsumer, populations(), first_kept);
-  batch.truncate(populations(), first_kept);
-  if (auto written = log_.write(std::move(batch)); !written) return fail(written.error());
-  if (done != pending_.end()) pending_.erase(done);
-  std::erase_if(pending_, [&](const auto& entry) { return entry.second.first < superseded; });
-  given_up_.Increment(static_cast<double>(given_up));
-  return true;
+  out.batch.commit(kConsumer, populations(), first_kept);
+  out.batch.truncate(populations(), first_kept);
+  out.batch.make_repeatable();
+  return out;
 }
 
 Status ThresholdMaker::read() {

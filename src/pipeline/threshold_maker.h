@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "core/logger.h"
@@ -26,7 +27,8 @@ class ThresholdMaker {
                  Metrics& metrics);
 
   void load();  // before the first step()
-  // Reads what is new; true if it wrote. The error is the log's; the call is to be repeated then.
+  // Reads what is new; true if it wrote. The error is the log's; the call is to be repeated then, and tries
+  // the same write again.
   Result<bool> step(Timestamp now);
 
  private:
@@ -35,7 +37,16 @@ class ThresholdMaker {
     std::map<uint32_t, std::vector<detect::Population>> parts;  // by partition
   };
 
+  // What is to be written, and what of pending_ it settles.
+  struct Outcome {
+    log::Batch batch;
+    std::optional<int64_t> done;  // the tick whose thresholds are in it
+    log::Offset superseded = 0;   // ticks whose records begin before it are given up
+    size_t given_up = 0;
+  };
+
   Status read();
+  std::optional<Outcome> settle(Timestamp now);
   void take(const log::Record& record);
   std::map<int64_t, Tick>::iterator complete();
   void append_thresholds(Timestamp tick, const Tick& parts, Timestamp now, log::Batch& batch);
@@ -47,6 +58,7 @@ class ThresholdMaker {
   prometheus::Counter &made_, &skipped_, &given_up_, &corrupt_;
   log::Offset next_ = 0;
   std::map<int64_t, Tick> pending_;  // by the tick's time
+  std::optional<Outcome> outcome_;   // that the log has not taken yet
 };
 
 }  // namespace fleetward::pipeline

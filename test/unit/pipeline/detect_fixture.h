@@ -36,8 +36,10 @@ class DyingLog final : public log::Log {
   bool after = false;  // the write that kills is durable
   int writes = 0;
   bool dead = false;
+  std::function<void()> before_write;
 
   void submit(log::Batch batch, log::CommitCallback done) override {
+    if (before_write) before_write();
     if (!dead && writes++ == die_at) {
       dead = true;
       if (after) {

@@ -96,6 +96,47 @@ TEST_F(DetectStatisticsTest, ACrashAtAnyWriteLosesAndRepeatsNothing) {
   EXPECT_GT(crashes, 40);
 }
 
+// The disk fails in the middle of each write in turn, and the write turns out to be there.
+TEST_F(DetectStatisticsTest, NothingIsSaidTwiceAfterARefusedWriteThatIsThere) {
+  const auto said = [this](const log::Log& log) {
+    std::string out = violations(log) + std::to_string(log.range({"alerts", 0}).end);
+    for (uint32_t p = 0; p < kPartitions; ++p) {
+      out += " " + std::to_string(log.range({"events", p}).end);
+      out += " " + std::to_string(log.range({"exports", p}).end);
+    }
+    return out + " " + std::to_string(log.range({ThresholdMaker::kStream, 0}).end);
+  };
+  auto small = options();
+  small.read_bytes_max = 1;
+  small.tick_things_max = 2;
+  small.alerts_without_sns = true;
+  log::MemoryLog whole;
+  const auto unhindered = stage(whole, small);
+  for (int64_t number = 0; number < 2; ++number) {
+    round(whole, number);
+    drain(*unhindered);
+  }
+  for (int at = 0;; ++at) {
+    ASSERT_LT(at, 200);
+    log::MemoryLog log;
+    DyingLog counting(log);
+    counting.before_write = [&] {
+      if (counting.writes == at) log.fail_next_sync("Input/output error");
+    };
+    const auto hindered = stage(counting, small);
+    for (int64_t number = 0; number < 2; ++number) {
+      round(log, number);
+      while (true) {
+        const auto more = hindered->step();
+        log.set_trouble("");
+        if (more && !*more) break;
+      }
+    }
+    ASSERT_EQ(said(log), said(whole)) << "write " << at;
+    if (counting.writes <= at) break;
+  }
+}
+
 std::string part(Timestamp tick, uint32_t partition, std::initializer_list<double> values) {
   detect::PopulationsRecord record{tick, partition, {}};
   if (values.size() > 0) {
