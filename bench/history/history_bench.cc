@@ -254,14 +254,16 @@ void run(const std::string& directory, size_t things, int64_t period, Mix mix) {
   log = open(directory, logger, metrics);
   const uint64_t written_before = written_bytes();
   double fold_cpu = 0, fold_seconds = 0, slice_max = 0;
-  HistoryFold fold({.partitions = kPartitions}, *log, logger, metrics);
+  ManualClock clock;
+  HistoryFold fold({.partitions = kPartitions}, *log, clock, logger, metrics);
   for (int64_t day = 0; day < kDays; ++day) {
     if (day > 0) keep_day(*log, devices, mix, day, period, sequence);
     const double cpu = cpu_seconds();
     const auto start = Clock::now();
+    clock.set({kStart + (day + 1) * kDayMs + 3600'000});
     for (bool more = true; more;) {
       const auto slice = Clock::now();
-      const auto folded = fold.step({kStart}, {kStart + (day + 1) * kDayMs + 3600'000});
+      const auto folded = fold.step();
       if (!folded) std::exit(1);
       more = *folded;
       slice_max = std::max(slice_max, since(slice));

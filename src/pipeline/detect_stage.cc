@@ -83,6 +83,14 @@ struct DetectStage::PartitionState {
   std::unique_ptr<log::Batch> batch;
   uint64_t duplicates = 0, refused = 0;  // already counted
 
+  // Of what the effects keep.
+  std::optional<Timestamp> oldest_value() const {
+    std::optional<Timestamp> oldest;
+    for (const detect::RetainedValues& values : effects.retained) {
+      if (!oldest || values.time < *oldest) oldest = values.time;
+    }
+    return oldest;
+  }
   void finish_step() {
     batch.reset();
     next = applied_next;
@@ -101,7 +109,8 @@ DetectStage::DetectStage(DetectStageOptions options, log::Log& log, const state:
       clock_(clock),
       logger_(logger),
       counters_(std::make_unique<Counters>(metrics)),
-      fold_({.partitions = options.partitions}, log, logger, metrics) {
+      fold_({.partitions = options.partitions, .values_kept = options.values_kept}, log, clock, logger,
+            metrics) {
   const int64_t tick = options_.engine.tick.count();
   last_tick_.ms = clock_.now().ms / tick * tick;
   for (uint32_t i = 0; i < options_.partitions; ++i) {
@@ -145,11 +154,13 @@ void DetectStage::start() {
   // Refused by the log, it is tried again by the thread. Then a device may come back before it, and is taken
   // to have disconnected once more until the broker's next observation of it.
   if (options_.appends_ticks) (void)append_restart();
+  fold_.start();
   thread_.start(log_, "events", [this] { run(); });
 }
 
 void DetectStage::stop() {
   thread_.stop();
+  fold_.stop();
 }
 
 bool DetectStage::wait_for_work(bool failed) {
@@ -159,23 +170,26 @@ bool DetectStage::wait_for_work(bool failed) {
   return thread_.wait(std::clamp(left, Duration{1}, kIdleMax));
 }
 
+// Ticks and retention have their turn however much there is to read.
+Result<bool> DetectStage::round() {
+  if (options_.appends_ticks) {
+    if (auto ok = append_due_ticks(); !ok) return fail(ok.error());
+  }
+  auto stepped = step();
+  if (stepped && options_.appends_ticks) {
+    if (auto ok = expire(); !ok) return fail(ok.error());
+  }
+  return stepped;
+}
+
 void DetectStage::run() {
   bool failed = false;
   while (wait_for_work(failed)) {
-    Status status;
-    if (options_.appends_ticks) status = append_due_ticks();
-    auto stepped = step();
-    while (stepped && *stepped) stepped = step();
-    if (!stepped) status = fail(stepped.error());
-    if (status && options_.appends_ticks) status = expire();
-    if (status && options_.appends_ticks) {
-      auto folded = fold();
-      if (!folded) status = fail(folded.error());
-      if (folded && *folded) thread_.wake();  // what came in meanwhile is first
-    }
-    if (!status && !failed) logger_.error("detect.stalled", {{"reason", status.error().message}});
-    if (status && failed) logger_.info("detect.resumed");
-    failed = !status;
+    const auto more = round();
+    if (more && *more) thread_.wake();
+    if (!more && !failed) logger_.error("detect.stalled", {{"reason", more.error().message}});
+    if (more && failed) logger_.info("detect.resumed");
+    failed = !more;
   }
 }
 
@@ -221,6 +235,7 @@ Result<bool> DetectStage::step() {
       status = outcome->of[i];
     } else {
       ready[i]->finish_step();
+      fold_.release(ready[i]->index);
     }
   }
   if (!status) return fail(status.error());
@@ -239,11 +254,7 @@ Status DetectStage::write(log::Batch batch) {
 Status DetectStage::prepare(PartitionState& p) {
   if (p.batch) return {};
   if (!p.applied) {
-    configure(p);
-    settle(p);
-    const bool settled = !p.effects.changed.empty();
     if (auto ok = apply_records(p); !ok) return ok;
-    p.applied = p.applied || settled;
     if (!p.applied) return {};
   }
   auto batch = std::make_unique<log::Batch>();
@@ -255,6 +266,7 @@ Status DetectStage::prepare(PartitionState& p) {
     batch->append({ThresholdMaker::kStream, 0}, std::move(bytes), clock_.now());
   }
   count(p);
+  if (const auto oldest = p.oldest_value()) fold_.claim(p.index, keys::day_of(*oldest));
   p.effects.clear();
   p.applied = false;
   batch->commit(kConsumer, events_of(p.index), p.applied_next);
@@ -281,6 +293,8 @@ void DetectStage::settle(PartitionState& p) {
 Status DetectStage::apply_records(PartitionState& p) {
   auto records = log_.read(events_of(p.index), p.next, options_.read_bytes_max);
   if (!records) return fail(records.error());
+  configure(p);
+  settle(p);
   bool tick_unfinished = false;
   p.applied_next = p.next;
   for (size_t i = 0; i < records->size() && !tick_unfinished; ++i) {
@@ -304,7 +318,7 @@ Status DetectStage::apply_records(PartitionState& p) {
     }
     if (!tick_unfinished) p.applied_next = record.offset + 1;
   }
-  p.applied = !records->empty();
+  p.applied = !records->empty() || !p.effects.changed.empty();
   return {};
 }
 
@@ -383,8 +397,7 @@ Status DetectStage::expire() {
 }
 
 Result<bool> DetectStage::fold() {
-  const Timestamp now = clock_.now();
-  return fold_.step(now - options_.values_kept, now);
+  return fold_.step();
 }
 
 }  // namespace fleetward::pipeline

@@ -55,7 +55,8 @@ class DetectStage {
   // Loads the things' states. kCorrupt only if the log cannot be read; a state that does not parse is logged,
   // counted and forgotten.
   Status load();
-  // After load(), before anybody can connect: appends that connections from before are no more.
+  // After load(), before anybody can connect: appends that connections from before are no more. Then there
+  // are two threads: the stage's, and one that folds what it kept (history_fold.h).
   void start();
   void stop();
 
@@ -68,7 +69,7 @@ class DetectStage {
   Status append_due_ticks();
   // Erases what is older than it is kept. Cheap: a few ranges per partition.
   Status expire();
-  // Folds a slice of the values of days that are over (history_fold.h); true if there may be more.
+  // Folds a slice of the values of days that are over (history_fold.h); true if there may be more. For tests.
   Result<bool> fold();
 
  private:
@@ -76,6 +77,7 @@ class DetectStage {
   struct Counters;
 
   void run();
+  Result<bool> round();
   bool wait_for_work(bool failed);  // false: stop
   void configure(PartitionState& partition);
   Status prepare(PartitionState& partition);

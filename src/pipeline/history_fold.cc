@@ -63,9 +63,11 @@ class HistoryFold::Slice {
   size_t bytes_ = 0;
 };
 
-HistoryFold::HistoryFold(HistoryFoldOptions options, log::Log& log, Logger& logger, Metrics& metrics)
+HistoryFold::HistoryFold(HistoryFoldOptions options, log::Log& log, const Clock& clock, Logger& logger,
+                         Metrics& metrics)
     : options_(options),
       log_(log),
+      clock_(clock),
       logger_(logger),
       rows_(
           metrics.counter("fleetward_detect_history_rows_total", "Kept events folded into history chunks.")),
@@ -74,52 +76,138 @@ HistoryFold::HistoryFold(HistoryFoldOptions options, log::Log& log, Logger& logg
           metrics.counter("fleetward_detect_history_bytes_total", "Bytes of history chunks written.")),
       corrupt_(metrics.counter("fleetward_detect_history_corrupt_total",
                                "Kept events that could not be folded and were dropped.")),
-      cursors_(options.partitions) {}
+      partitions_(options.partitions) {}
 
-Result<bool> HistoryFold::step(Timestamp oldest, Timestamp now) {
-  // In trouble a write that was refused may yet turn out to be there, with rows that this would erase unread.
-  if (!log_.trouble().empty()) return false;
-  const int64_t first = keys::day_of(oldest), end = keys::day_of(now - options_.settle);
-  for (uint32_t partition = 0; partition < cursors_.size(); ++partition) {
-    Cursor& cursor = cursors_[partition];
-    if (cursor.day < first) cursor = {first, {}};
-    while (cursor.day < end) {
-      auto folded = fold_slice(partition, cursor);
-      if (!folded || *folded) return folded;
-      cursor = {cursor.day + 1, {}};
-    }
-  }
-  return false;
+HistoryFold::~HistoryFold() {
+  stop();
 }
 
-Result<bool> HistoryFold::fold_slice(uint32_t partition, Cursor& cursor) {
-  const std::string day = keys::values_day(partition, cursor.day), day_end = keys::after_prefix(day);
-  const std::string begin = std::max(cursor.from, day);
-  Slice slice(*this, partition, cursor.day);
-  std::string from = begin, end;
-  while (end.empty()) {
-    auto page = log_.scan(from, day_end, kReadRows);
-    if (!page) return fail(page.error());
-    for (const log::KeyValue& row : *page) {
-      if (slice.add(row)) continue;
-      end = row.key;
-      break;
-    }
-    if (!end.empty()) break;
-    if (page->size() < kReadRows) {
-      end = day_end;
-    } else {
-      from = page->back().key + '\0';
+void HistoryFold::start() {
+  thread_.start([this] { run(); });
+}
+
+void HistoryFold::stop() {
+  thread_.stop();
+}
+
+void HistoryFold::run() {
+  bool failed = false;
+  for (bool more = true; thread_.pause(more ? options_.pause : options_.idle);) {
+    const auto folded = step();
+    if (!folded && !failed) logger_.error("detect.folding_stalled", {{"reason", folded.error().message}});
+    failed = !folded;
+    more = folded && *folded;
+  }
+}
+
+void HistoryFold::claim(uint32_t partition, int64_t oldest) {
+  std::unique_lock lock(mutex_);
+  slice_done_.wait(lock, [&] { return under_way_ != partition || under_way_day_ < oldest; });
+  Progress& progress = partitions_[partition];
+  progress.claimed = oldest;
+  if (oldest < progress.day || (oldest == progress.day && !progress.from.empty())) {
+    progress.late = std::min(progress.late, oldest);
+  }
+}
+
+void HistoryFold::release(uint32_t partition) {
+  const std::lock_guard lock(mutex_);
+  partitions_[partition].claimed = kNoDay;
+}
+
+// Whether there is a day to look into; kSlice: nobody writes to it until move_on(). Late rows wait until the
+// days after theirs are done, so that each costs no search of its own.
+HistoryFold::Next HistoryFold::next(uint32_t partition, int64_t first, int64_t end) {
+  const std::lock_guard lock(mutex_);
+  Progress& progress = partitions_[partition];
+  if (progress.day >= end && progress.late < end) {
+    progress.day = progress.late;
+    progress.from.clear();
+    progress.late = kNoDay;
+  }
+  if (progress.day < first) {
+    progress.day = first;
+    progress.from.clear();
+  }
+  if (progress.day >= end) return Next::kNothing;
+  if (progress.claimed <= progress.day) return Next::kClaimed;
+  under_way_ = partition;
+  under_way_day_ = progress.day;
+  return Next::kSlice;
+}
+
+void HistoryFold::move_on(uint32_t partition, int64_t day, std::string from) {
+  {
+    const std::lock_guard lock(mutex_);
+    partitions_[partition].day = day;
+    partitions_[partition].from = std::move(from);
+    under_way_day_ = -kNoDay;
+  }
+  slice_done_.notify_all();
+}
+
+Result<bool> HistoryFold::step() {
+  // In trouble a write that was refused may yet turn out to be there, with rows that this would erase unread.
+  if (!log_.trouble().empty()) return false;
+  const Timestamp now = clock_.now();
+  const int64_t first = keys::day_of(now - options_.values_kept), end = keys::day_of(now - options_.settle);
+  bool claimed = false;
+  for (uint32_t partition = 0; partition < partitions_.size(); ++partition) {
+    for (;;) {
+      const Next found = next(partition, first, end);
+      claimed = claimed || found == Next::kClaimed;
+      if (found != Next::kSlice) break;
+      auto folded = fold_slice(partition);
+      if (!folded || *folded) return folded;
     }
   }
-  slice.close_chunk();
-  if (slice.rows == 0) return false;
-  slice.batch.erase_range(begin, end);
-  if (auto done = log_.write(std::move(slice.batch)); !done) return fail(done.error());
+  return claimed;
+}
+
+// True if it wrote.
+Result<bool> HistoryFold::fold_slice(uint32_t partition) {
+  const Progress& at = partitions_[partition];  // this thread's members
+  const int64_t today = at.day;
+  const std::string day = keys::values_day(partition, today), day_end = keys::after_prefix(day);
+  const std::string begin = std::max(at.from, day);
+  Slice slice(*this, partition, today);
+  std::string end;
+  auto read = [&]() -> Status {
+    for (std::string from = begin; end.empty();) {
+      auto page = log_.scan(from, day_end, kReadRows);
+      if (!page) return fail(page.error());
+      for (const log::KeyValue& row : *page) {
+        if (slice.add(row)) continue;
+        end = row.key;
+        return {};
+      }
+      if (page->size() < kReadRows) {
+        end = day_end;
+      } else {
+        from = page->back().key + '\0';
+      }
+    }
+    return {};
+  };
+  Status done = read();
+  if (done && slice.rows > 0) {
+    slice.close_chunk();
+    slice.batch.erase_range(begin, end);
+    const auto written = log_.write(std::move(slice.batch));
+    if (!written) done = fail(written.error());
+  }
+  if (!done) {
+    move_on(partition, today, begin);
+    return fail(done.error());
+  }
+  if (slice.rows == 0) {
+    move_on(partition, today + 1, {});
+    return false;
+  }
+  move_on(partition, today, std::move(end));
   rows_.Increment(static_cast<double>(slice.rows));
   chunks_.Increment(static_cast<double>(slice.chunks));
   chunk_bytes_.Increment(static_cast<double>(slice.chunk_bytes));
-  cursor.from = std::move(end);
   return true;
 }
 

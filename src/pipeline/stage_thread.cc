@@ -4,6 +4,10 @@ namespace fleetward::pipeline {
 
 void StageThread::start(log::Log& log, std::string stream_prefix, std::function<void()> loop) {
   subscription_ = log.subscribe(std::move(stream_prefix), [this](const log::Partition&) { wake(); });
+  start(std::move(loop));
+}
+
+void StageThread::start(std::function<void()> loop) {
   thread_ = std::thread(std::move(loop));
 }
 

@@ -12,8 +12,8 @@
 
 namespace fleetward::pipeline {
 
-// The thread of a consumer of the log, and how it sleeps: until a record arrives, a time is over, or it is to
-// stop. start() and stop() from one thread; the rest from the stage's own.
+// The thread of a stage, and how it sleeps: until a record arrives, a time is over, or it is to stop. start()
+// and stop() from one thread; the rest from the stage's own.
 class StageThread {
  public:
   ~StageThread() { stop(); }
@@ -21,6 +21,7 @@ class StageThread {
   // Runs `loop`, which returns once wait(), pause() or stopping() tell it to. Appends to streams whose name
   // starts with `stream_prefix` wake it.
   void start(log::Log& log, std::string stream_prefix, std::function<void()> loop);
+  void start(std::function<void()> loop);  // nothing appended wakes it
   // Waits for the loop's end. Harmless if it was never started, or stopped before.
   void stop();
 

@@ -361,6 +361,58 @@ TEST_F(DetectStageTest, AlarmsEndWhenTheirThingLeavesWithoutAnEventOfIt) {
   EXPECT_EQ(dump(log), before) << "nothing is said twice";
 }
 
+// The wall clock was set back after a day had been folded: what comes to that day is folded, too.
+TEST_F(DetectStageTest, ValuesThatComeLateAreFolded) {
+  constexpr int64_t kDay = 24LL * 3600 * 1000;
+  log::MemoryLog log;
+  const auto stage = this->stage(log, options());
+  const auto fold = [&] {
+    while (stage->fold().value()) {
+    }
+    size_t rows = 0, chunks = 0;
+    for (const auto& entry : scan_all(log, "detect/", "detect0")) {
+      rows += entry.key.find("/values/") != std::string::npos ? 1 : 0;
+      chunks += entry.key.find("/history/") != std::string::npos ? 1 : 0;
+    }
+    return std::pair(rows, chunks);
+  };
+  clock_.advance(Duration{kDay + 3600'000});
+  for (size_t i = 1; i <= 3; ++i) {
+    report(log, "pump-1", static_cast<int64_t>(i) * 1000, rssi(-50));
+    drain(*stage);
+    EXPECT_EQ(fold(), std::pair(size_t{0}, i));
+  }
+  report(log, "pump-1", kDay + 1, rssi(-50));
+  drain(*stage);
+  EXPECT_EQ(fold(), std::pair(size_t{1}, size_t{3})) << "that day is not over";
+}
+
+// Each step finds that more has come meanwhile.
+TEST_F(DetectStageTest, TicksHaveTheirTurnHoweverMuchThereIsToRead) {
+  log::MemoryLog log;
+  DyingLog busy(log);
+  std::atomic<bool> ticked = false;
+  busy.before_write = [&] {
+    for (uint32_t p = 0; p < kPartitions; ++p) {
+      for (const log::Record& record : read_all(log, {"events", p})) {
+        detect::Event event;
+        if (detect::decode_event(record.value, event) && event.kind == detect::Event::Kind::kTick)
+          ticked = true;
+      }
+    }
+    observe(log, "pump-1", 1000, 1);
+    clock_.advance(Duration{kTick / 10});
+  };
+  auto with = options();
+  with.appends_ticks = true;
+  const auto stage = this->stage(busy, with);
+  drain(*stage);
+  for (int i = 0; i < 2; ++i) observe(log, "pump-1", 1000, 1);
+  stage->start();
+  while (!ticked) std::this_thread::yield();
+  stage->stop();
+}
+
 TEST_F(DetectStageTest, OldValuesAndViolationsExpire) {
   log::MemoryLog log;
   DetectStageOptions with = options();

@@ -1,6 +1,8 @@
 #include "pipeline/history_fold.h"
 
 #include <random>
+#include <thread>
+#include <utility>
 
 #include "detect/bytes.h"
 #include "pipeline/detect_keys.h"
@@ -39,14 +41,19 @@ class HistoryFoldTest : public testing::Test {
     }
   }
   HistoryFold folder(log::Log& log, size_t rows_max) {
-    return HistoryFold({.partitions = kPartitions, .rows_max = rows_max}, log, logger_, metrics_);
+    return {{.partitions = kPartitions, .rows_max = rows_max}, log, clock_, logger_, metrics_};
   }
-  static void drain(HistoryFold& fold, Timestamp now = kFoldTime) {
+  void drain(HistoryFold& fold, Timestamp now = kFoldTime) {
+    clock_.set(now);
     for (;;) {
-      const auto more = fold.step({kFirst - 5 * kDay}, now);
+      const auto more = fold.step();
       ASSERT_TRUE(more) << more.error().message;
       if (!*more) return;
     }
+  }
+  // Until there is nothing but claimed days.
+  static void drain_until_claimed(HistoryFold& fold) {
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(fold.step().value());
   }
   // Every point as "time count", read in pages; `between` runs after each page.
   std::vector<std::string> points(
@@ -77,6 +84,7 @@ class HistoryFoldTest : public testing::Test {
     return n;
   }
 
+  ManualClock clock_{kFoldTime};
   Logger logger_ = Logger::none();
   Metrics metrics_;
   uint64_t sequence_ = 0;
@@ -108,7 +116,7 @@ TEST_F(HistoryFoldTest, ListingsGoOnWhileItHappens) {
   fill(rows);
   fill(log);
   HistoryFold fold = folder(log, 5);
-  EXPECT_EQ(points(log, "b", "m", 3, 0, INT64_MAX / 4, [&] { ASSERT_TRUE(fold.step({kFirst}, kFoldTime)); }),
+  EXPECT_EQ(points(log, "b", "m", 3, 0, INT64_MAX / 4, [&] { ASSERT_TRUE(fold.step()); }),
             points(rows, "b", "m", 10'000));
 }
 
@@ -124,8 +132,8 @@ TEST_F(HistoryFoldTest, ACrashAtAnyWriteLosesAndRepeatsNothing) {
       dying.die_at = at;
       dying.after = after;
       HistoryFold first = folder(dying, 30);
-      auto more = first.step({kFirst}, kFoldTime);
-      while (more && *more) more = first.step({kFirst}, kFoldTime);
+      auto more = first.step();
+      while (more && *more) more = first.step();
       if (!dying.dead) break;
       ++crashes;
       HistoryFold second = folder(log, 30);
@@ -147,17 +155,80 @@ TEST_F(HistoryFoldTest, ADayIsLeftAloneUntilItIsOver) {
   drain(fold, {kFirst + kDay + 10 * 60'000});
   EXPECT_EQ(count(log, "history"), 1U);
   EXPECT_EQ(count(log, "values"), 0U);
-  // What comes late is read beside the chunk, and folded by the next start.
-  keep(log, "a", kFirst + kDay - 2, "m", 2);
-  drain(fold, kFoldTime);
-  EXPECT_EQ(count(log, "values"), 1U);
-  const std::vector<std::string> both = {std::to_string(kFirst + kDay - 2) + " 2",
-                                         std::to_string(kFirst + kDay - 1) + " 1"};
-  EXPECT_EQ(points(log, "a", "m", 10), both);
-  HistoryFold again = folder(log, 100);
-  drain(again);
-  EXPECT_EQ(count(log, "values"), 0U);
-  EXPECT_EQ(points(log, "a", "m", 10), both);
+}
+
+// As the detect stage does.
+TEST_F(HistoryFoldTest, WhatComesLateIsFoldedAsWell) {
+  log::MemoryLog log;
+  HistoryFold fold = folder(log, 100);
+  const uint32_t partition = partition_of("a", kPartitions);
+  std::vector<std::string> all;
+  for (uint64_t i = 0; i < 4; ++i) {
+    // The newest day first, then one before it.
+    const auto at = kFirst + (i < 2 ? 2 : 1) * kDay + static_cast<int64_t>(i);
+    fold.claim(partition, keys::day_of({at}));
+    keep(log, "a", at, "m", i);
+    drain_until_claimed(fold);
+    EXPECT_EQ(count(log, "values"), 1U) << "the day is being written to";
+    EXPECT_EQ(points(log, "a", "m", 10).size(), i + 1);
+    fold.release(partition);
+    drain(fold);
+    EXPECT_EQ(count(log, "values"), 0U);
+    EXPECT_EQ(count(log, "history"), i + 1);
+    all.push_back(std::to_string(at) + " " + std::to_string(i));
+  }
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(points(log, "a", "m", 10), all);
+  const uint32_t other = 1 - partition;
+  fold.claim(other, keys::day_of({kFirst}));
+  fold.claim(partition, keys::day_of(kFoldTime));
+  keep(log, "a", kFoldTime.ms, "m", 9);
+  fold.release(partition);
+  fold.release(other);
+  drain(fold);
+  EXPECT_EQ(count(log, "values"), 1U) << "today's";
+}
+
+// A row for the very day is written while its slice is between reading and writing.
+TEST_F(HistoryFoldTest, ARowThatComesDuringASliceIsNotErasedUnread) {
+  for (const char* thing : {"a", "a1"}) {
+    log::MemoryLog log;
+    keep(log, "a", kFirst, "m", 1);
+    keep(log, "a", kFirst + 2, "m", 1);
+    DyingLog hooked(log);
+    HistoryFold fold = folder(hooked, 100);
+    const uint32_t partition = partition_of(thing, kPartitions);
+    std::thread stage;
+    hooked.before_write = [&, first = true]() mutable {
+      if (!std::exchange(first, false)) return;
+      stage = std::thread([&] {
+        fold.claim(partition, keys::day_of({kFirst}));
+        keep(log, thing, kFirst + 1, "m", 2);
+        fold.release(partition);
+      });
+      for (int i = 0; i < 20; ++i) std::this_thread::yield();
+    };
+    ASSERT_TRUE(fold.step().value());
+    stage.join();
+    drain(fold);
+    EXPECT_EQ(count(log, "values"), 0U);
+    EXPECT_EQ(points(log, "a", "m", 10).size() + points(log, "a1", "m", 10).size(), 3U);
+  }
+}
+
+TEST_F(HistoryFoldTest, ASliceIsBoundedAndTheThreadDoesThemAll) {
+  log::MemoryLog log;
+  for (int thing = 0; thing < 20; ++thing) {
+    for (int i = 0; i < 10; ++i) keep(log, "pump-" + std::to_string(thing), kFirst + i, "m", 1);
+  }
+  HistoryFold fold({.partitions = kPartitions, .rows_max = 25, .pause = Duration{1}}, log, clock_, logger_,
+                   metrics_);
+  ASSERT_TRUE(fold.step().value());
+  EXPECT_EQ(count(log, "values"), 170U);  // three things: the one under way is finished
+  fold.start();
+  while (count(log, "values") > 0) std::this_thread::yield();
+  fold.stop();
+  EXPECT_EQ(count(log, "history"), 20U);
 }
 
 TEST_F(HistoryFoldTest, NothingIsFoldedWhileTheLogIsInTrouble) {
@@ -165,9 +236,9 @@ TEST_F(HistoryFoldTest, NothingIsFoldedWhileTheLogIsInTrouble) {
   fill(log);
   log.set_trouble("No space left on device");
   HistoryFold fold = folder(log, 100);
-  EXPECT_FALSE(fold.step({kFirst}, kFoldTime).value());
+  EXPECT_FALSE(fold.step().value());
   log.set_trouble("");
-  EXPECT_TRUE(fold.step({kFirst}, kFoldTime).value());
+  EXPECT_TRUE(fold.step().value());
 }
 
 TEST_F(HistoryFoldTest, ARowThatDoesNotParseIsDropped) {
