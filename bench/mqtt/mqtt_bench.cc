@@ -44,9 +44,12 @@ class Sink final : public SessionHandler {
     payload_bytes += publish.payload.size();
     if (ticket != kNoTicket) session->acknowledge(out, ticket);
   }
+  void on_repeated_publish(const Publish&, AckTicket ticket) override { session->acknowledge(out, ticket); }
+  void on_pubrel(uint16_t, AckTicket ticket, bool) override { session->acknowledge(out, ticket); }
   void on_subscribe(uint16_t, std::span<const RequestedSubscription>, const Properties&) override {}
   void on_unsubscribe(uint16_t, std::span<const std::string_view>, const Properties&) override {}
   void on_puback(uint16_t, ReasonCode, uint64_t) override {}
+  void on_pubrec(uint16_t packet_id, uint64_t) override { session->release(out, packet_id); }
   void on_disconnect(const Disconnect&) override {}
   void on_error(ReasonCode, std::string_view) override {}
 };

@@ -200,9 +200,11 @@ void add_broker(std::vector<ConfigKey>& out) {
   s.number("subscriptions_per_connection_max", MEMBER(broker.subscriptions_per_connection_max), 1, 1'000'000,
            "Subscriptions of one client.");
   s.number("receive_max", MEMBER(broker.receive_max), 1, 65'535,
-           "Unacknowledged QoS 1 messages from a client.");
+           "Unacknowledged QoS 1 and 2 messages from a client.");
+  s.number("unreleased_max", MEMBER(broker.unreleased_max), 1, 65'535,
+           "QoS 2 messages that an MQTT 3.1.1 client has sent and not released; beyond it, it is cut off.");
   s.number("inflight_max", MEMBER(broker.inflight_max), 1, 65'535,
-           "Unacknowledged QoS 1 messages to a client.");
+           "Unacknowledged QoS 1 and 2 messages to a client.");
   s.number("topic_alias_max", MEMBER(broker.topic_alias_max), 0, 65'535, "Topic aliases a client may set.");
   s.duration("keepalive_min", MEMBER(broker.keepalive_min), seconds(0), hours(18),
              "Shorter keep-alives are raised to it, as the service does; MQTT 5 clients are told.");
@@ -215,7 +217,7 @@ void add_broker(std::vector<ConfigKey>& out) {
   s.size("outbound_bytes_max", MEMBER(broker.outbound_bytes_max), 4 * kKiB, kGiB,
          "Bytes waiting for a slow reader; beyond it QoS 0 is dropped, counted.");
   s.number("queue_messages_max", MEMBER(broker.queue_messages_max), 0, 100'000'000,
-           "QoS 1 messages waiting for one session.");
+           "QoS 1 and 2 messages waiting for one session.");
   s.size("queue_bytes_max", MEMBER(broker.queue_bytes_max), 0, 64 * kGiB, "Their bytes.");
   s.flag("aws_wildcards", MEMBER(broker.aws_wildcards),
          "Filters match as in AWS IoT Core (`a/#` does not match `a`, `+` no empty level) rather than as in "
@@ -228,7 +230,7 @@ void add_broker(std::vector<ConfigKey>& out) {
            "Retained messages.");
   s.size("retained_bytes_max", MEMBER(broker.retained_bytes_max), 0, 1024 * kGiB, "Their bytes.");
   s.size("queued_bytes_max", MEMBER(broker.queued_bytes_max), 0, 1024 * kGiB,
-         "Bytes of QoS 1 messages waiting for all sessions together.");
+         "Bytes of QoS 1 and 2 messages waiting for all sessions together.");
   s.size("mailbox_bytes_max", MEMBER(broker.mailbox_bytes_max), kMiB, 64 * kGiB,
          "Messages waiting for one shard; beyond it the senders stop reading.");
   s.size("log_batch_bytes_max", MEMBER(broker.log_batch_bytes_max), kMiB, 64 * kGiB,

@@ -24,6 +24,7 @@ std::shared_ptr<const mqtt::SessionOptions> protocol_options(const Options& opti
   out->packet_bytes_max = options.packet_bytes_max;
   out->receive_maximum = options.receive_max;
   out->inflight_max = options.inflight_max;
+  out->unreleased_max = options.unreleased_max;
   out->topic_alias_maximum = options.topic_alias_max;
   out->filters_max = options.filters_per_subscribe_max;
   out->client_id_bytes_max = options.client_id_bytes_max;
@@ -46,6 +47,7 @@ struct Broker::Impl final : InternalPublisher {
 
   void publish(MessagePtr message, std::function<void(Status)> done) override;
   bool post(MessagePtr& message, std::function<void(Status)>& done);
+  Status recover_routed();
 
   ShardContext context;
   std::shared_ptr<Alive> alive = std::make_shared<Alive>();
@@ -69,7 +71,7 @@ void Broker::Impl::publish(MessagePtr message, std::function<void(Status)> done)
   if (message->payload.size() > context.options.payload_bytes_max) {
     return refuse(ErrorCode::kLimitExceeded, "the payload is too large");
   }
-  if (message->qos < 0 || message->qos > 1) return refuse(ErrorCode::kInvalidArgument, "QoS is 0 or 1");
+  if (message->qos < 0 || message->qos > 2) return refuse(ErrorCode::kInvalidArgument, "QoS is 0 to 2");
   // The shard that ran the rules has not seen what went through the log since.
   if (message->hops > context.options.republish_hops_max ||
       (message->hops > 0 && message->offspring_max == 0)) {
@@ -91,6 +93,28 @@ bool Broker::Impl::post(MessagePtr& message, std::function<void(Status)>& done) 
   const size_t weight = sizeof(Mail) + message->payload.size() + message->topic.size();
   Shard& shard = *context.shards[context.owner_of(message->topic)];
   return shard.inbox().try_post(PublishMail{message, done}, weight);
+}
+
+// What was on its way between shards when the program ended joins the queues it was for, whichever shards
+// have them now, and is on its way no more: in one write.
+Status Broker::Impl::recover_routed() {
+  Status written;
+  const auto last = session_store::load_routed(context.dependencies.log, [&](session_store::Routed routed) {
+    if (!written) return;
+    log::Batch batch;
+    for (const auto& shard : context.shards) shard->recover(routed, batch);
+    for (const SharedTarget& target : routed.shared) {
+      std::any_of(context.shards.begin(), context.shards.end(),
+                  [&](const auto& shard) { return shard->recover_shared(routed, target, batch); });
+    }
+    session_store::erase_routed(batch, routed.id);
+    if (auto committed = context.dependencies.log.write(std::move(batch)); !committed) {
+      written = fail(committed.error());
+    }
+  });
+  if (!last) return fail(last.error());
+  context.last_routed = *last;
+  return written;
 }
 
 Broker::Broker(const Options& options, const Dependencies& dependencies)
@@ -130,8 +154,8 @@ Status Broker::check(const Options& options) {
     return bad("payload_bytes_max: at most packet_bytes_max");
   }
   if (options.topic_slashes_max > 31) return bad("topic_slashes_max: at most 31");
-  if (options.receive_max == 0 || options.inflight_max == 0) {
-    return bad("receive_max and inflight_max: at least 1");
+  if (options.receive_max == 0 || options.inflight_max == 0 || options.unreleased_max == 0) {
+    return bad("receive_max, inflight_max and unreleased_max: at least 1");
   }
   if (options.keepalive_max < options.keepalive_min || options.keepalive_max.count() > 65'535'000) {
     return bad("keepalive_max: from keepalive_min to 65535 s");
@@ -162,6 +186,7 @@ Status Broker::start() {
                                                });
   if (!sessions) return fail(sessions.error());
   context.last_shared_message = *sessions;
+  if (auto ok = impl_->recover_routed(); !ok) return ok;
   for (const auto& shard : context.shards) shard->start();
   impl_->running.store(true);
   // What changed between the shards' first snapshot and now.

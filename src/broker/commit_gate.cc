@@ -19,7 +19,13 @@ void CommitGate::seal() {
 }
 
 void CommitGate::roll() {
-  if (gathering_.batch.bytes() >= kBatchBytes) seal();
+  if (gathering_.batch.bytes() >= (whole_ ? kWholeBytes : kBatchBytes)) seal();
+}
+
+void CommitGate::keep_whole(bool whole) {
+  whole_ = false;
+  roll();
+  whole_ = whole;
 }
 
 void CommitGate::wait(const Waiter& waiter) {

@@ -43,6 +43,10 @@ class CommitGate {
   // Cuts what gathered if it is large enough. At any time: who calls wait() later waits for all that joined
   // before.
   void roll();
+  // What joins between true and false is one batch, so that it is there wholly or not at all after a crash:
+  // nothing is cut meanwhile (up to kWholeBytes, which keeps to what the log takes).
+  static constexpr size_t kWholeBytes = 32 << 20;
+  void keep_whole(bool whole);
   // `waiter` waits for everything that joined so far. At least one thing has since the last submit().
   void wait(const Waiter& waiter);
   // Batches cut so far: a round that waits for the present one has to wait again when this has changed.
@@ -81,6 +85,7 @@ class CommitGate {
   std::deque<Gathered> sealed_;  // older than gathering_, in order
   size_t sealed_bytes_ = 0, sealed_marks_ = 0;
   uint64_t cuts_ = 0;
+  bool whole_ = false;
   bool in_flight_ = false;
   bool awaiting_ = false;  // in flight and handed to the log (else waiting for retry_at_)
   Gathered sent_;          // a copy, for another attempt
@@ -101,13 +106,20 @@ class Rounds {
       uint64_t through;  // mqtt::AckTicket
     };
     std::vector<Acknowledge> acknowledgements;
+    // A QoS 2 message of a persistent session that may be sent, or released, now.
+    struct Send {
+      uint64_t connection;
+      uint64_t sequence;  // Outgoing::sequence
+    };
+    std::vector<Send> sends;
     std::vector<std::function<void()>> then;  // SUBACKs, callers of InternalPublisher
     std::vector<MessagePtr> replies;
   };
 
   // The round of this wake-up; opened by the first call.
   Round& current() {
-    if (rounds_.empty() || rounds_.back().closed) rounds_.push_back(Round{++last_id_, 0, false, {}, {}, {}});
+    if (rounds_.empty() || rounds_.back().closed)
+      rounds_.push_back(Round{++last_id_, 0, false, {}, {}, {}, {}});
     return rounds_.back();
   }
   bool is_open() const { return !rounds_.empty() && !rounds_.back().closed; }

@@ -372,6 +372,15 @@ void Connection::on_unsubscribe(uint16_t packet_id, std::span<const std::string_
 void Connection::on_puback(uint16_t /*packet_id*/, mqtt::ReasonCode /*reason*/, uint64_t cookie) {
   shard_->on_puback(*this, cookie);
 }
+void Connection::on_repeated_publish(const mqtt::Publish& publish, mqtt::AckTicket ticket) {
+  shard_->on_repeated_publish(*this, publish, ticket);
+}
+void Connection::on_pubrel(uint16_t packet_id, mqtt::AckTicket ticket, bool known) {
+  shard_->on_pubrel(*this, packet_id, ticket, known);
+}
+void Connection::on_pubrec(uint16_t packet_id, uint64_t cookie) {
+  shard_->on_pubrec(*this, packet_id, cookie);
+}
 void Connection::on_disconnect(const mqtt::Disconnect& disconnect) {
   shard_->on_disconnect(*this, disconnect);
 }

@@ -120,7 +120,10 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
                     const mqtt::Properties& properties) override;
   void on_unsubscribe(uint16_t packet_id, std::span<const std::string_view> filters,
                       const mqtt::Properties& properties) override;
+  void on_repeated_publish(const mqtt::Publish& publish, mqtt::AckTicket ticket) override;
+  void on_pubrel(uint16_t packet_id, mqtt::AckTicket ticket, bool known) override;
   void on_puback(uint16_t packet_id, mqtt::ReasonCode reason, uint64_t cookie) override;
+  void on_pubrec(uint16_t packet_id, uint64_t cookie) override;
   void on_disconnect(const mqtt::Disconnect& disconnect) override;
   void on_error(mqtt::ReasonCode reason, std::string_view text) override;
 

@@ -20,7 +20,7 @@ namespace fleetward::broker {
 struct Message {
   std::string topic;
   std::string payload;
-  int qos = 0;  // 0 or 1
+  int qos = 0;  // 0 to 2
   bool retain = false;
   // MQTT 5 properties that travel with a message; defaults mean absent.
   std::string content_type, response_topic, correlation_data;

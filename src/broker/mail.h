@@ -26,6 +26,7 @@ struct RouteMail {
   bool ordinary = false;             // to all matching subscribers
   std::vector<SharedTarget> shared;  // and to one member of each
   Waiter waiter;
+  uint64_t routed = 0;  // in the log as session_store::Routed: to be erased
 };
 // The owner of a retained topic writes its present value to the log.
 struct RetainMail {

@@ -96,7 +96,7 @@ Result<MessagePtr> decode_message(std::string_view bytes) {
     std::string value = reader.text();
     message->user_properties.emplace_back(std::move(name), std::move(value));
   }
-  if (!reader.done() || message->qos > 1) return fail(ErrorCode::kCorrupt, "stored message: malformed");
+  if (!reader.done() || message->qos > 2) return fail(ErrorCode::kCorrupt, "stored message: malformed");
   return MessagePtr(std::move(message));
 }
 
@@ -116,10 +116,11 @@ bool to_publish(const Message& message, Timestamp now, mqtt::Publish& publish) {
   publish.topic = message.topic;
   publish.payload = message.payload;
   publish.properties.clear();
+  bool fresh = true;
   if (message.expiry_seconds != 0) {
-    const int64_t gone_s = (now.ms - message.published.ms) / 1000;
-    if (gone_s >= int64_t{message.expiry_seconds}) return false;
-    const auto left_s = static_cast<uint32_t>(int64_t{message.expiry_seconds} - std::max<int64_t>(gone_s, 0));
+    const int64_t gone_s = std::max<int64_t>((now.ms - message.published.ms) / 1000, 0);
+    fresh = gone_s < int64_t{message.expiry_seconds};
+    const auto left_s = fresh ? static_cast<uint32_t>(int64_t{message.expiry_seconds} - gone_s) : 0;
     publish.properties.set(mqtt::Property::kMessageExpiry, left_s);
   }
   if (message.payload_is_utf8) publish.properties.set(mqtt::Property::kPayloadFormat, uint32_t{1});
@@ -133,7 +134,7 @@ bool to_publish(const Message& message, Timestamp now, mqtt::Publish& publish) {
     publish.properties.set(mqtt::Property::kCorrelationData, std::string_view(message.correlation_data));
   }
   for (const auto& [name, value] : message.user_properties) publish.properties.add_user(name, value);
-  return true;
+  return fresh;
 }
 
 void properties_from_publish(const mqtt::Publish& publish, Message& message) {

@@ -20,8 +20,8 @@ Result<MessagePtr> decode_message(std::string_view bytes);
 // Bytes a message is accounted for in a queue or mailbox.
 size_t message_weight(const Message& message);
 
-// The packet that carries a message at `now`; views into the message. The remaining expiry is set; false if
-// it has run out.
+// The packet that carries a message at `now`; views into the message. The remaining expiry is set, 0 and the
+// answer false if it has run out.
 bool to_publish(const Message& message, Timestamp now, mqtt::Publish& publish);
 // Copies what a client published.
 void from_publish(const mqtt::Publish& publish, Timestamp now, Message& message);

@@ -12,6 +12,7 @@ constexpr auto kTable = std::to_array<Happening>({
     // Messages from the device.
     {"publishes, QoS 0", kMessagesSent, ""},
     {"publishes, QoS 1", kMessagesSent, "a repetition (DUP) counts again: it is another packet"},
+    {"publishes, QoS 2", kMessagesSent, "likewise, though it is not delivered again"},
     {"publishes a retained message", kMessagesSent, ""},
     {"publishes by Basic Ingest", kMessagesSent, "the topic is `$aws/rules/<rule>/...`"},
     {"publishes a device report", kMessagesSent, "likewise every other reserved topic that may be published"},
@@ -22,6 +23,7 @@ constexpr auto kTable = std::to_array<Happening>({
     // Messages to the device.
     {"is delivered a message, QoS 0", kMessagesReceived, "whoever published it: a device, a rule, the API"},
     {"is delivered a message, QoS 1", kMessagesReceived, "counted when sent, acknowledged or not"},
+    {"is delivered a message, QoS 2", kMessagesReceived, "likewise"},
     {"is delivered its own message", kMessagesSent | kMessagesReceived, ""},
     {"is delivered a retained message", kMessagesReceived, "for a new subscription"},
     {"is delivered a message of a shared subscription", kMessagesReceived, "the chosen member alone"},

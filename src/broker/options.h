@@ -25,17 +25,19 @@ struct Options {
 
   // --- one connection
   size_t subscriptions_per_connection_max = 50;
-  uint16_t receive_max = 100;         // unacknowledged QoS 1 from the client (announced to v5 clients)
-  uint16_t inflight_max = 100;        // unacknowledged QoS 1 to the client; a v5 client may lower it
+  uint16_t receive_max = 100;         // unacknowledged QoS 1 and 2 from the client (announced to v5 clients)
+  uint16_t unreleased_max = 4096;     // QoS 2 from a 3.1.1 client that it has not released
+  uint16_t inflight_max = 100;        // unacknowledged QoS 1 and 2 to the client; a v5 client may lower it
   uint16_t topic_alias_max = 8;       // from the client; the broker sends none
   Duration keepalive_min{30'000};     // a shorter wish is raised to it; v5 clients are told
   Duration keepalive_max{1'200'000};  // a longer one, or none, is lowered to it
   Duration connect_timeout{10'000};   // from accept to CONNECT, TLS handshake included
   Duration websocket_lifetime_max{24 * 3'600'000};  // of a signed WebSocket; its credentials may end before
-  // Bytes waiting for a slow reader. Beyond it QoS 0 is dropped (counted) and QoS 1 stays in the queue below.
+  // Bytes waiting for a slow reader. Beyond it QoS 0 is dropped (counted), QoS 1 and 2 stay in the queue
+  // below.
   size_t outbound_bytes_max = 1 << 20;
-  // QoS 1 messages not yet sent, connected or not. Beyond either bound a connected client is cut off (v5:
-  // 0x97), for an absent one the new message is dropped (counted).
+  // QoS 1 and 2 messages not yet acknowledged, connected or not. Beyond either bound a connected client is
+  // cut off (v5: 0x97), for an absent one the new message is dropped (counted).
   size_t queue_messages_max = 10'000;
   size_t queue_bytes_max = 16 << 20;
   size_t authorization_cache_max = 256;  // remembered decisions

@@ -15,7 +15,7 @@ namespace fleetward::broker {
 
 // "Shard `shard` has `members` subscribers of this filter now" (0: none). Every shard tells every other one,
 // so that a publish travels only where it is wanted. `members` is exact for shared subscriptions (the
-// publisher chooses by it), else 0 or 1. `durable`: some of them are persistent sessions with QoS 1, for
+// publisher chooses by it), else 0 or 1. `durable`: some of them are persistent sessions with QoS 1 or 2, for
 // which a publish must wait.
 struct InterestChange {
   std::string filter;

@@ -32,14 +32,25 @@ struct SharedMessage {
   explicit SharedMessage(uint64_t i) : id(i) {}
 };
 
-// A QoS 1 message on its way to one client.
+// A QoS 1 or 2 message on its way to one client.
 struct Outgoing {
   uint64_t sequence = 0;  // of the session; part of its key in the log
-  MessagePtr message;
-  bool retain = false;                    // the flag to send
-  uint16_t packet_id = 0;                 // 0: not sent since the program started
+  MessagePtr message;     // null once a QoS 2 message is kReleased
+  bool retain = false;    // the flag to send
+  uint8_t qos = 1;        // 1 or 2
+  // QoS 1: 0 unless it was sent since the program started. QoS 2, in a persistent session: it is given, and
+  // stored, before the message is sent, so that the client sees no other one for it, whatever happens.
+  uint16_t packet_id = 0;
   bool stored = false;                    // in the log
   std::shared_ptr<SharedMessage> shared;  // if several queues hold it: what is stored refers to it
+  // Of QoS 2 in ClientSession::inflight.
+  enum class Stage : uint8_t {
+    kUnsent,    // the packet identifier is not durable yet
+    kSent,      // since then the client may have it
+    kReleased,  // the PUBREC came: once that is durable, PUBREL
+  };
+  Stage stage = Stage::kUnsent;
+  bool active = false;  // the packet identifier is in use on the present connection
 };
 
 // What outlives a connection: the session of a client id, on the shard that owns the client id. Clean
@@ -53,9 +64,14 @@ struct ClientSession {
 
   // Sent and not acknowledged (persistent sessions only), by sequence; then what waits for its turn.
   std::map<uint64_t, Outgoing> inflight;
+  size_t inactive = 0;  // QoS 2 ones that the client's window has not taken since it came back: they go first
   boost::container::deque<Outgoing> queue;  // takes no memory while it is empty
   size_t queue_bytes = 0;  // of both
   uint64_t next_sequence = 1;
+  // Packet identifiers of QoS 2 publishes taken from the client and not released; while it is connected, its
+  // protocol machine has them.
+  std::vector<uint16_t> unreleased;
+  bool restored = false;  // from the log, since the program started
 
   Connection* connection = nullptr;               // while connected
   Timestamp connected_since, disconnected_since;  // wall time

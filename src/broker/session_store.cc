@@ -16,8 +16,11 @@ constexpr std::string_view kMessages = "message/";
 constexpr std::string_view kMessagesEnd = "message0";
 constexpr std::string_view kRetained = "retained/";
 constexpr std::string_view kRetainedEnd = "retained0";
+constexpr std::string_view kRouted = "routed/";
+constexpr std::string_view kRoutedEnd = "routed0";
 constexpr size_t kPage = 1000;
-constexpr char kRetainFlag = 1, kSharedFlag = 2;
+constexpr char kRetainFlag = 1, kSharedFlag = 2, kQos2Flag = 4;
+constexpr char kSentStage = 1, kReleasedStage = 2;
 
 // The shared messages of the log while the sessions are being read.
 struct Loaded {
@@ -35,9 +38,9 @@ std::string key(std::string_view client_id, char kind, std::string_view rest = {
   return out;
 }
 
-std::string number_text(uint64_t number) {
-  std::string out(8, '\0');
-  for (size_t i = 0; i < 8; ++i) out[i] = static_cast<char>(number >> (8 * (7 - i)) & 0xFF);
+std::string number_text(uint64_t number, size_t width = 8) {
+  std::string out(width, '\0');
+  for (size_t i = 0; i < width; ++i) out[i] = static_cast<char>(number >> (8 * (width - 1 - i)) & 0xFF);
   return out;
 }
 
@@ -62,7 +65,7 @@ Status read_session(std::string_view value, const LoadTime& time, ClientSession&
   auto document = json::parse(value);
   if (!document || !document->is_object()) return fail(ErrorCode::kCorrupt, "not a session");
   const json::object& o = document->as_object();
-  session.persistent = true;
+  session.persistent = session.restored = true;
   session.expiry_s = static_cast<uint32_t>(json::int_or(o, "expiry", 0));
   session.disconnected_since = {json::int_or(o, "disconnected", 0)};
   if (session.disconnected_since.ms == 0) session.disconnected_since = time.wall;
@@ -80,8 +83,9 @@ Status read_queued(uint64_t sequence, std::string_view value, const LoadedMessag
   Outgoing outgoing;
   outgoing.sequence = sequence;
   outgoing.retain = (value.front() & kRetainFlag) != 0;
+  outgoing.qos = (value.front() & kQos2Flag) != 0 ? 2 : 1;
   outgoing.stored = true;
-  session.next_sequence = sequence + 1;
+  session.next_sequence = std::max(session.next_sequence, sequence + 1);
   if ((value.front() & kSharedFlag) != 0) {
     if (value.size() != 9) return fail(ErrorCode::kCorrupt, "a reference to a message is malformed");
     const auto found = messages.find(read_number(value.substr(1)));
@@ -95,7 +99,29 @@ Status read_queued(uint64_t sequence, std::string_view value, const LoadedMessag
     outgoing.message = std::move(*message);
   }
   session.queue_bytes += message_weight(*outgoing.message);
-  session.queue.push_back(std::move(outgoing));
+  if (const auto sent = session.inflight.find(sequence); sent != session.inflight.end()) {
+    outgoing.packet_id = sent->second.packet_id;
+    outgoing.stage = Outgoing::Stage::kSent;
+    sent->second = std::move(outgoing);
+  } else {
+    session.queue.push_back(std::move(outgoing));
+  }
+  return {};
+}
+
+// How far a QoS 2 message came. Its 'q' key, if it still has one, follows.
+Status read_position(uint64_t sequence, std::string_view value, ClientSession& session) {
+  Outgoing outgoing;
+  outgoing.sequence = sequence;
+  outgoing.qos = 2;
+  outgoing.packet_id = static_cast<uint16_t>(read_number(value.substr(0, 2)));
+  outgoing.stage = Outgoing::Stage::kReleased;
+  const char stage = value.back();
+  if (outgoing.packet_id == 0 || (stage != kSentStage && stage != kReleasedStage)) {
+    return fail(ErrorCode::kCorrupt, "the position of a message is malformed");
+  }
+  session.next_sequence = std::max(session.next_sequence, sequence + 1);
+  session.inflight.emplace(sequence, std::move(outgoing));
   return {};
 }
 
@@ -112,10 +138,59 @@ Status read_part(std::string_view rest, std::string_view value, const LoadTime& 
     subscription.retain_as_published = (value[1] & 2) != 0;
     return {};
   }
+  if (kind == 'p' && rest.size() == 8 && value.size() == 3) {
+    return read_position(read_number(rest), value, session);
+  }
+  if (kind == 'r' && rest.size() == 2) {
+    session.unreleased.push_back(static_cast<uint16_t>(read_number(rest)));
+    return {};
+  }
   if (kind == 'q' && rest.size() == 8 && !value.empty()) {
     return read_queued(read_number(rest), value, messages, session);
   }
   return fail(ErrorCode::kCorrupt, "unknown part of a session");
+}
+
+void put_text(std::string& out, std::string_view text) {
+  out += number_text(text.size(), 2);
+  out.append(text);
+}
+
+// Takes the front of `rest`; false if there is not as much.
+bool take(std::string_view& rest, size_t size, std::string_view& out) {
+  if (rest.size() < size) return false;
+  out = rest.substr(0, size);
+  rest.remove_prefix(size);
+  return true;
+}
+
+bool take_text(std::string_view& rest, std::string& out) {
+  std::string_view bytes;
+  if (!take(rest, 2, bytes) || !take(rest, read_number(bytes), bytes)) return false;
+  out = bytes;
+  return true;
+}
+
+Result<Routed> read_routed(uint64_t id, std::string_view value) {
+  Routed routed;
+  routed.id = id;
+  std::string_view head;
+  if (!take(value, 7, head)) return fail(ErrorCode::kCorrupt, "malformed");
+  routed.shard = static_cast<uint32_t>(read_number(head.substr(0, 2)));
+  routed.shards = static_cast<uint32_t>(read_number(head.substr(2, 2)));
+  routed.ordinary = head[4] != 0;
+  if (routed.shards == 0) return fail(ErrorCode::kCorrupt, "malformed");
+  for (uint64_t left = read_number(head.substr(5)); left > 0; --left) {
+    SharedTarget target;
+    if (!take_text(value, target.group) || !take_text(value, target.filter)) {
+      return fail(ErrorCode::kCorrupt, "malformed");
+    }
+    routed.shared.push_back(std::move(target));
+  }
+  auto message = decode_message(value);
+  if (!message) return fail(message.error());
+  routed.message = std::move(*message);
+  return routed;
 }
 
 // visit(key, value) for each key in [begin, end).
@@ -169,7 +244,8 @@ void erase_subscription(log::Batch& batch, std::string_view client_id, std::stri
 
 void put_message(log::Batch& batch, std::string_view client_id, Outgoing& outgoing) {
   const SharedMessage* shared = outgoing.shared.get();
-  std::string value(1, static_cast<char>((outgoing.retain ? kRetainFlag : 0) | (shared ? kSharedFlag : 0)));
+  std::string value(1, static_cast<char>((outgoing.retain ? kRetainFlag : 0) | (shared ? kSharedFlag : 0) |
+                                         (outgoing.qos == 2 ? kQos2Flag : 0)));
   if (shared == nullptr) {
     value += encode_message(*outgoing.message);
   } else {
@@ -185,6 +261,24 @@ void put_message(log::Batch& batch, std::string_view client_id, Outgoing& outgoi
 void erase_message(log::Batch& batch, std::string_view client_id, Outgoing& outgoing) {
   batch.erase(key(client_id, 'q', number_text(outgoing.sequence)));
   release(batch, outgoing);
+}
+
+void put_position(log::Batch& batch, std::string_view client_id, const Outgoing& outgoing) {
+  std::string value = number_text(outgoing.packet_id, 2);
+  value.push_back(outgoing.stage == Outgoing::Stage::kReleased ? kReleasedStage : kSentStage);
+  batch.put(key(client_id, 'p', number_text(outgoing.sequence)), std::move(value));
+}
+
+void erase_position(log::Batch& batch, std::string_view client_id, const Outgoing& outgoing) {
+  batch.erase(key(client_id, 'p', number_text(outgoing.sequence)));
+}
+
+void put_unreleased(log::Batch& batch, std::string_view client_id, uint16_t packet_id) {
+  batch.put(key(client_id, 'r', number_text(packet_id, 2)), std::string());
+}
+
+void erase_unreleased(log::Batch& batch, std::string_view client_id, uint16_t packet_id) {
+  batch.erase(key(client_id, 'r', number_text(packet_id, 2)));
 }
 
 void put_retained(log::Batch& batch, const Message& message) {
@@ -241,6 +335,38 @@ Status load_retained(const log::Log& log, const std::function<void(MessagePtr)>&
     visit(std::move(*message));
     return {};
   });
+}
+
+void put_routed(log::Batch& batch, const Routed& routed) {
+  std::string value = number_text(routed.shard, 2) + number_text(routed.shards, 2);
+  value.push_back(routed.ordinary ? 1 : 0);
+  value += number_text(routed.shared.size(), 2);
+  for (const SharedTarget& target : routed.shared) {
+    put_text(value, target.group);
+    put_text(value, target.filter);
+  }
+  value += encode_message(*routed.message);
+  batch.put(std::string(kRouted) + number_text(routed.id), std::move(value));
+}
+
+void erase_routed(log::Batch& batch, uint64_t id) {
+  batch.erase(std::string(kRouted) + number_text(id));
+}
+
+Result<uint64_t> load_routed(const log::Log& log, const std::function<void(Routed)>& visit) {
+  uint64_t last_id = 0;
+  auto ok = scan(log, kRouted, kRoutedEnd, [&](std::string_view key, std::string_view value) -> Status {
+    last_id = read_number(key.substr(kRouted.size()));
+    auto routed = read_routed(last_id, value);
+    if (!routed) {
+      return fail(routed.error().code,
+                  "message " + std::to_string(last_id) + " between shards: " + routed.error().message);
+    }
+    visit(std::move(*routed));
+    return {};
+  });
+  if (!ok) return fail(ok.error());
+  return last_id;
 }
 
 }  // namespace fleetward::broker::session_store

@@ -41,7 +41,8 @@ Shard::Shard(ShardContext& context, uint32_t index)
       steady_(context.dependencies.steady.now()),
       read_buffer_(kReadBufferBytes),
       plain_properties_{{plain(options_, 0, false), plain(options_, 0, true)},
-                        {plain(options_, 1, false), plain(options_, 1, true)}},
+                        {plain(options_, 1, false), plain(options_, 1, true)},
+                        {plain(options_, 2, false), plain(options_, 2, true)}},
       router_(index, matching(context.options),
               [this](const InterestChange& change) {
                 // At once, not at the end of the wake-up: it must be with the others before the SUBACK
@@ -390,6 +391,10 @@ void Shard::complete(Rounds::Round& round) {
     connection.protocol().acknowledge_through(connection.out(), item.through);
     mark_dirty(connection);
     connection.resume_feed();
+  }
+  for (const auto& item : round.sends) {
+    const auto it = connections_.find(item.connection);
+    if (it != connections_.end() && it->second->live()) send_kept(*it->second, item.sequence);
   }
   for (const auto& then : round.then) then();
   for (MessagePtr& reply : round.replies) internal_.emplace_back(std::move(reply), std::string());

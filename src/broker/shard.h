@@ -22,6 +22,7 @@
 #include "broker/observed.h"
 #include "broker/retained.h"
 #include "broker/router.h"
+#include "broker/session_store.h"
 #include "broker/stats.h"
 #include "broker/timer_wheel.h"
 #include "mqtt/encoder.h"
@@ -44,6 +45,7 @@ struct ShardContext {
   std::vector<std::unique_ptr<Shard>> shards;
   std::atomic<size_t> connections{0};
   std::atomic<uint64_t> last_shared_message{0};  // session.h
+  std::atomic<uint64_t> last_routed{0};          // session_store.h
 
   uint32_t owner_of(std::string_view client_id_or_topic) const {
     return static_cast<uint32_t>(TextHash()(client_id_or_topic) % shards.size());
@@ -54,7 +56,7 @@ struct ShardContext {
 // subscriptions, one place in the log's queue. All members belong to the shard's thread but post() and what
 // says so. The parts: shard.cc (loop, mail, rounds), shard_connect.cc (from accept to CONNACK),
 // shard_session.cc (the end of a connection and what outlives it), shard_publish.cc (the life of a publish),
-// shard_subscribe.cc.
+// shard_deliver.cc (its subscribers and their queues), shard_qos2.cc, shard_subscribe.cc.
 class Shard {
  public:
   Shard(ShardContext& context, uint32_t index);
@@ -63,6 +65,11 @@ class Shard {
   // Before the thread starts.
   Status open();
   void restore(std::unique_ptr<ClientSession> session);
+  // After restore(): what was on its way between shards when the program ended joins the queues of those of
+  // this shard's sessions that it was for, and `batch`.
+  void recover(const session_store::Routed& routed, log::Batch& batch);
+  // The same for one group of a shared subscription; false if this shard has no member of it.
+  bool recover_shared(const session_store::Routed& routed, const SharedTarget& target, log::Batch& batch);
   void start();
   // Any thread.
   ShardMailbox& mailbox() { return mailbox_; }
@@ -105,7 +112,10 @@ class Shard {
   void on_subscribe(Connection& connection, uint16_t packet_id,
                     std::span<const mqtt::RequestedSubscription> subscriptions);
   void on_unsubscribe(Connection& connection, uint16_t packet_id, std::span<const std::string_view> filters);
+  void on_repeated_publish(Connection& connection, const mqtt::Publish& publish, mqtt::AckTicket ticket);
+  void on_pubrel(Connection& connection, uint16_t packet_id, mqtt::AckTicket ticket, bool known);
   void on_puback(Connection& connection, uint64_t cookie);
+  void on_pubrec(Connection& connection, uint16_t packet_id, uint64_t cookie);
   void on_disconnect(Connection& connection, const mqtt::Disconnect& disconnect);
   void on_protocol_error(Connection& connection, mqtt::ReasonCode reason, std::string_view text);
 
@@ -134,9 +144,11 @@ class Shard {
     mqtt::PublishFrames frames;
     MessagePtr message;                        // made when first needed
     const ClientSession* publisher = nullptr;  // for "no local"
-    bool stored = false;                       // something joined the gathering batch
-    size_t keepers = 0;                        // persistent sessions of this shard that queue it
-    std::shared_ptr<SharedMessage> shared;     // if more than one
+    // QoS 2 of a persistent session: what leaves this shard does so after the commit, and once.
+    bool exactly_once = false;
+    bool stored = false;                    // something joined the gathering batch
+    size_t keepers = 0;                     // persistent sessions of this shard that queue it
+    std::shared_ptr<SharedMessage> shared;  // if more than one
     explicit Fanout(const mqtt::Publish& p, MessagePtr m = nullptr)
         : publish(p), frames(p), message(std::move(m)) {}
   };
@@ -227,14 +239,33 @@ class Shard {
   CountedApart counted_apart(Connection& connection, LastCounters& last, std::string_view topic);
   void delivered(Connection& connection, std::string_view topic);
   const MessagePtr& message_of(Fanout& fanout) const;
+  void deliver_shared(const std::vector<SharedTarget>& targets, Fanout& fanout);
+  void acknowledge_with_round(const Connection& connection, mqtt::AckTicket ticket);
+
+  // shard_deliver.cc
+  void find_receivers(std::string_view topic, const ClientSession* publisher);
   void deliver_local(Fanout& fanout);
   void deliver(ClientSession& session, const Receiver& receiver, Fanout& fanout);
-  void deliver_qos1(ClientSession& session, bool retain_flag, Fanout& fanout);
+  void deliver_kept(ClientSession& session, uint8_t qos, bool retain_flag, Fanout& fanout);
+  bool has_room(const ClientSession& session, size_t weight) const;
   bool enqueue(ClientSession& session, Outgoing outgoing);
+  void keep(ClientSession& session, Outgoing outgoing, log::Batch& batch);
   void pump(ClientSession& session);
   enum class Pumped : uint8_t { kNext, kStop };
   Pumped pump_one(ClientSession& session, Connection& connection);
+  void release_message(ClientSession& session, Outgoing& outgoing);
   void forget(ClientSession& session, Outgoing& outgoing);
+
+  // shard_qos2.cc
+  void recover_for(ClientSession& session, uint8_t qos, bool retain_as_published,
+                   const session_store::Routed& routed, log::Batch& batch);
+  void send_once(uint32_t shard, RouteMail mail, bool durable);
+  Pumped pump_qos2(ClientSession& session, Connection& connection);
+  void send_after_commit(const Connection& connection, uint64_t sequence);
+  void send_kept(Connection& connection, uint64_t sequence);
+  void set_released(ClientSession& session, Connection& connection, Outgoing& outgoing);
+  bool resume(ClientSession& session, Connection& connection, Outgoing& outgoing);
+  void resume_inactive(ClientSession& session, Connection& connection);
 
   // shard_subscribe.cc
   mqtt::ReasonCode subscribe_one(Connection& connection, const mqtt::RequestedSubscription& requested,
@@ -258,7 +289,7 @@ class Shard {
   mqtt::Packet packet_;
   mqtt::Publish outgoing_publish_;        // scratch
   Message properties_;                    // scratch: what the hook sees of a client's publish
-  const Message plain_properties_[2][2];  // by QoS and RETAIN: of a publish without MQTT 5 properties
+  const Message plain_properties_[3][2];  // by QoS and RETAIN: of a publish without MQTT 5 properties
   Router::Targets targets_;               // scratch
   std::vector<Receiver> receivers_;       // scratch
   uint64_t fanout_id_ = 0;

@@ -340,6 +340,7 @@ void Shard::answer_connect(Connection& connection) {
   connection.observed->connected = true;
   connection.observed->disconnected_since = {};
   connection.session_id = context_.dependencies.random.uuid();
+  connection.protocol().remember(session->unreleased);
   connection.protocol().accept(connection.out(), accept, steady_);
   connection.set_stage(Connection::Stage::kConnected);
   if (connection.device.caller) connection.ends_at = steady_ + websocket_lifetime(connection);
@@ -406,6 +407,11 @@ void Shard::send_backlog(ClientSession& session) {
   Connection& connection = *session.connection;
   for (auto it = session.inflight.begin(); it != session.inflight.end();) {
     Outgoing& outgoing = it->second;
+    if (outgoing.qos == 2) {
+      if (!resume(session, connection, outgoing)) ++session.inactive;
+      ++it;
+      continue;
+    }
     auto sent = mqtt::Session::Sent::kTooLarge;
     if (to_publish(*outgoing.message, now_, outgoing_publish_)) {
       outgoing_publish_.qos = 1;

@@ -1,6 +1,4 @@
-// The life of a publish on its shard: checks, hook, routing, delivery; and the queues of its receivers.
-#include <algorithm>
-
+// The life of a publish on its shard: checks, hook, routing.
 #include "broker/lifecycle.h"
 #include "broker/message_codec.h"
 #include "broker/session_store.h"
@@ -44,8 +42,7 @@ void Shard::refuse_publish(Connection& connection, const mqtt::Publish& publish,
   } else {
     refuse(connection, fault.refusal, what);
   }
-  // A PUBACK of 3.1.1 holds no reason: it would say that the message was taken.
-  if (ticket != mqtt::kNoTicket && connection.protocol().version() == mqtt::Version::k5) {
+  if (ticket != mqtt::kNoTicket) {
     connection.protocol().acknowledge(connection.out(), ticket, fault.reason);
   }
   connection.protocol().disconnect(connection.out(), fault.reason, fault.text);
@@ -54,7 +51,10 @@ void Shard::refuse_publish(Connection& connection, const mqtt::Publish& publish,
 }
 
 void Shard::on_publish(Connection& connection, const mqtt::Publish& publish, mqtt::AckTicket ticket) {
-  if (connection.ending || connection.observed == nullptr) return;
+  if (connection.ending || connection.observed == nullptr) {
+    if (ticket != mqtt::kNoTicket) connection.protocol().drop(connection.out(), ticket);
+    return;
+  }
   stats_.messages_in[publish.qos].add();
   connection.observed->sent(publish.payload.size(),
                             counted_apart(connection, connection.published_counters, publish.topic));
@@ -72,11 +72,18 @@ void Shard::on_publish(Connection& connection, const mqtt::Publish& publish, mqt
   const uint32_t waits_before = rounds_.is_open() ? rounds_.current().waits : 0;
   const Publisher publisher{connection.request.client_id, connection.device.principal(),
                             connection.peer_ip()};
-  const size_t mark = gate_.mark();
-  const bool routed = run_hook(publisher, publish, *properties);
   Fanout fanout(publish);
   fanout.publisher = connection.session;
+  fanout.exactly_once = publish.qos == 2 && connection.session->persistent;
+  if (fanout.exactly_once) gate_.keep_whole(true);
+  const size_t mark = gate_.mark();
+  const bool routed = run_hook(publisher, publish, *properties);
   if (routed) route(fanout);
+  if (fanout.exactly_once) {
+    // In the batch of all that the publish made durable here: a repetition finds either both or neither.
+    session_store::put_unreleased(gate_.batch(), connection.session->client_id, publish.packet_id);
+    gate_.keep_whole(false);
+  }
   const bool joined = gate_.mark() != mark;
   if (joined) wait_for_commit();
   if (ticket == mqtt::kNoTicket) return;
@@ -86,6 +93,10 @@ void Shard::on_publish(Connection& connection, const mqtt::Publish& publish, mqt
     connection.protocol().acknowledge(connection.out(), ticket);
     return;
   }
+  acknowledge_with_round(connection, ticket);
+}
+
+void Shard::acknowledge_with_round(const Connection& connection, mqtt::AckTicket ticket) {
   auto& acknowledgements = rounds_.current().acknowledgements;
   if (!acknowledgements.empty() && acknowledgements.back().connection == connection.id()) {
     acknowledgements.back().through = ticket;
@@ -188,9 +199,13 @@ void Shard::route(Fanout& fanout) {
   for (uint64_t others = targets_.shards & ~self; others != 0; others &= others - 1) {
     mail_for(static_cast<uint32_t>(__builtin_ctzll(others))).ordinary = true;
   }
-  const bool qos1 = fanout.publish.qos > 0;
   for (auto& [shard, mail] : mails) {
-    if (qos1 && (targets_.durable >> shard & 1) != 0) {
+    const bool durable = fanout.publish.qos > 0 && (targets_.durable >> shard & 1) != 0;
+    if (fanout.exactly_once) {
+      send_once(shard, std::move(mail), durable);
+      continue;
+    }
+    if (durable) {
       Rounds::Round& round = rounds_.current();
       ++round.waits;
       mail.waiter = {index_, round.id};
@@ -199,7 +214,11 @@ void Shard::route(Fanout& fanout) {
     post_later(shard, std::move(mail), weight);
   }
   if ((targets_.shards & self) != 0) deliver_local(fanout);
-  for (const SharedTarget& target : shared_here) {
+  deliver_shared(shared_here, fanout);
+}
+
+void Shard::deliver_shared(const std::vector<SharedTarget>& targets, Fanout& fanout) {
+  for (const SharedTarget& target : targets) {
     if (const LocalSubscriber member = router_.pick(target); member.session != nullptr) {
       deliver(*member.session,
               {member.session, member.subscription->qos, member.subscription->retain_as_published}, fanout);
@@ -209,17 +228,17 @@ void Shard::route(Fanout& fanout) {
 
 void Shard::handle(RouteMail& mail) {
   mqtt::Publish publish;
+  if (mail.routed != 0) gate_.keep_whole(true);
   const size_t mark = gate_.mark();
   if (to_publish(*mail.message, now_, publish)) {
     publish.retain = mail.message->retain;
     Fanout fanout(publish, mail.message);
     if (mail.ordinary) deliver_local(fanout);
-    for (const SharedTarget& target : mail.shared) {
-      if (const LocalSubscriber member = router_.pick(target); member.session != nullptr) {
-        deliver(*member.session,
-                {member.session, member.subscription->qos, member.subscription->retain_as_published}, fanout);
-      }
-    }
+    deliver_shared(mail.shared, fanout);
+  }
+  if (mail.routed != 0) {
+    session_store::erase_routed(gate_.batch(), mail.routed);
+    gate_.keep_whole(false);
   }
   if (mail.waiter.round == 0) return;
   if (gate_.mark() != mark) {
@@ -257,180 +276,6 @@ void Shard::handle(RetainMail& mail) {
     session_store::erase_retained(gate_.batch(), mail.topic);
   }
   gate_.wait(mail.waiter);
-}
-
-void Shard::deliver_local(Fanout& fanout) {
-  receivers_.clear();
-  ++fanout_id_;
-  router_.match_local(fanout.publish.topic, [&](const LocalSubscriber& subscriber) {
-    ClientSession& session = *subscriber.session;
-    const SessionSubscription& subscription = *subscriber.subscription;
-    if (subscription.no_local && &session == fanout.publisher) return;
-    // Overlapping subscriptions: one copy, at the highest QoS [MQTT-3.3.4-2].
-    if (session.fanout == fanout_id_) {
-      Receiver& seen = receivers_[session.fanout_index];
-      seen.qos = std::max(seen.qos, subscription.qos);
-      seen.retain_as_published = seen.retain_as_published || subscription.retain_as_published;
-      return;
-    }
-    session.fanout = fanout_id_;
-    session.fanout_index = receivers_.size();
-    receivers_.push_back({&session, subscription.qos, subscription.retain_as_published});
-  });
-  fanout.keepers =
-      static_cast<size_t>(std::count_if(receivers_.begin(), receivers_.end(), [](const Receiver& r) {
-        return r.session->persistent && r.qos > 0;
-      }));
-  for (const Receiver& receiver : receivers_) deliver(*receiver.session, receiver, fanout);
-}
-
-void Shard::deliver(ClientSession& session, const Receiver& receiver, Fanout& fanout) {
-  Connection* connection = session.connection;
-  if (connection != nullptr && (connection->ending || !connection->live())) connection = nullptr;
-  if (connection != nullptr && !allowed(*connection, DeviceAction::kReceive, fanout.publish.topic)) {
-    stats_.refuse(Refusal::kReceiveNotAuthorized);
-    return;
-  }
-  const bool retain_flag = fanout.publish.retain && receiver.retain_as_published;
-  if (std::min(fanout.publish.qos, receiver.qos) > 0) {
-    deliver_qos1(session, retain_flag, fanout);
-    return;
-  }
-  if (connection == nullptr) return;
-  if (connection->outbound_bytes() >= options_.outbound_bytes_max) {
-    stats_.refuse(Refusal::kSlowReader);
-    return;
-  }
-  const auto& frame = fanout.frames.get(connection->protocol().version(), 0, retain_flag);
-  const auto sent = connection->protocol().publish(connection->out(), frame, 0);
-  if (sent != mqtt::Session::Sent::kSent) {
-    stats_.refuse(Refusal::kPacketTooLarge);
-    return;
-  }
-  stats_.messages_out[0].add();
-  delivered(*connection, fanout.publish.topic);
-  mark_dirty(*connection);
-}
-
-void Shard::deliver_qos1(ClientSession& session, bool retain_flag, Fanout& fanout) {
-  Connection* connection = session.connection;
-  if (connection != nullptr && (connection->ending || !connection->live())) connection = nullptr;
-  if (connection == nullptr && !session.persistent) return;  // it is ending
-  const bool at_once = connection != nullptr && session.queue.empty() &&
-                       !connection->protocol().window_full() &&
-                       connection->outbound_bytes() < options_.outbound_bytes_max;
-  Outgoing outgoing;
-  outgoing.sequence = session.next_sequence++;
-  outgoing.retain = retain_flag;
-  if (!session.persistent && at_once) {
-    // Nothing to keep: a clean session's messages end with its connection.
-    const auto& frame = fanout.frames.get(connection->protocol().version(), 1, retain_flag);
-    if (connection->protocol().publish(connection->out(), frame, outgoing.sequence) !=
-        mqtt::Session::Sent::kSent) {
-      stats_.refuse(Refusal::kPacketTooLarge);
-      return;
-    }
-    stats_.messages_out[1].add();
-    delivered(*connection, fanout.publish.topic);
-    mark_dirty(*connection);
-    return;
-  }
-  outgoing.message = message_of(fanout);
-  if (session.persistent && fanout.keepers > 1) {
-    if (!fanout.shared) fanout.shared = std::make_shared<SharedMessage>(++context_.last_shared_message);
-    outgoing.shared = fanout.shared;
-  }
-  if (!enqueue(session, std::move(outgoing))) return;
-  if (at_once) pump(session);
-}
-
-bool Shard::enqueue(ClientSession& session, Outgoing outgoing) {
-  const size_t weight = message_weight(*outgoing.message);
-  const size_t share = options_.queued_bytes_max / context_.shards.size();
-  if (session.queue.size() + session.inflight.size() >= options_.queue_messages_max ||
-      session.queue_bytes + weight > options_.queue_bytes_max || queued_bytes_ + weight > share) {
-    stats_.refuse(Refusal::kQueueFull);
-    if (Connection* connection = session.connection; connection != nullptr && !connection->ending) {
-      refuse(*connection, Refusal::kSlowReader,
-             "its queue is full: it does not keep up with what it subscribed");
-      connection->protocol().disconnect(connection->out(), ReasonCode::kQuotaExceeded);
-      end(*connection, EndReason::kThrottled);
-    }
-    return false;
-  }
-  if (session.persistent) {
-    session_store::put_message(gate_.batch(), session.client_id, outgoing);
-    gate_.roll();  // many sessions may want one large message
-  }
-  session.queue_bytes += weight;
-  queued_bytes_ += weight;
-  session.queue.push_back(std::move(outgoing));
-  return true;
-}
-
-// Sends what waits, as far as the client's window and its socket allow.
-void Shard::pump(ClientSession& session) {
-  Connection* connection = session.connection;
-  if (connection == nullptr || connection->ending || !connection->live()) return;
-  while (!session.queue.empty() && connection->outbound_bytes() < options_.outbound_bytes_max) {
-    if (pump_one(session, *connection) == Pumped::kStop) break;
-  }
-  if (!connection->out().empty()) mark_dirty(*connection);
-}
-
-Shard::Pumped Shard::pump_one(ClientSession& session, Connection& connection) {
-  Outgoing& front = session.queue.front();
-  auto drop = [&](Refusal refusal) {
-    stats_.refuse(refusal);
-    forget(session, front);
-    session.queue.pop_front();
-    return Pumped::kNext;
-  };
-  if (!to_publish(*front.message, now_, outgoing_publish_)) return drop(Refusal::kMessageExpired);
-  if (!allowed(connection, DeviceAction::kReceive, front.message->topic)) {
-    return drop(Refusal::kReceiveNotAuthorized);
-  }
-  outgoing_publish_.qos = 1;
-  outgoing_publish_.retain = front.retain;
-  switch (connection.protocol().publish(connection.out(), outgoing_publish_, front.sequence)) {
-    case mqtt::Session::Sent::kSent:
-      break;
-    case mqtt::Session::Sent::kTooLarge:
-      return drop(Refusal::kPacketTooLarge);
-    default:
-      return Pumped::kStop;
-  }
-  stats_.messages_out[1].add();
-  delivered(connection, front.message->topic);
-  if (session.persistent) {
-    session.inflight.emplace(front.sequence, std::move(front));
-  } else {
-    forget(session, front);
-  }
-  session.queue.pop_front();
-  return Pumped::kNext;
-}
-
-// The message is delivered, or given up: its memory and its key go.
-void Shard::forget(ClientSession& session, Outgoing& outgoing) {
-  const size_t weight = message_weight(*outgoing.message);
-  session.queue_bytes -= weight;
-  queued_bytes_ -= weight;
-  if (outgoing.stored) session_store::erase_message(gate_.batch(), session.client_id, outgoing);
-}
-
-void Shard::on_puback(Connection& connection, uint64_t cookie) {
-  if (connection.session == nullptr) return;
-  ClientSession& session = *connection.session;
-  if (const auto it = session.inflight.find(cookie); it != session.inflight.end()) {
-    forget(session, it->second);
-    session.inflight.erase(it);
-  }
-  if (!session.queue.empty()) pump(session);
-}
-
-void Shard::on_writable(Connection& connection) {
-  if (connection.session != nullptr && !connection.session->queue.empty()) pump(*connection.session);
 }
 
 }  // namespace fleetward::broker

@@ -51,6 +51,9 @@ void Shard::release_session(Connection& connection, EndReason reason) {
         it->second.packet_id = entry.packet_id;
       }
     }
+    for (auto& [sequence, outgoing] : session.inflight) outgoing.active = false;
+    session.inactive = 0;
+    session.unreleased = connection.protocol().unreleased();
   }
   session.connection = nullptr;
   session.disconnected_since = now_;

@@ -62,7 +62,7 @@ ReasonCode Shard::subscribe_one(Connection& connection, const mqtt::RequestedSub
                          "iot:Subscribe on '" + std::string(wanted.filter) + "'", filter);
     return ReasonCode::kNotAuthorized;
   }
-  const auto qos = std::min<uint8_t>(wanted.qos, 1);  // QoS 2 is granted as 1 [MQTT-3.8.4-7]
+  const auto qos = std::min(wanted.qos, context_.protocol->maximum_qos);  // [MQTT-3.8.4-7]
   auto it = session.subscriptions.find(wanted.filter);
   is_new = it == session.subscriptions.end();
   if (is_new) {
@@ -87,7 +87,7 @@ ReasonCode Shard::subscribe_one(Connection& connection, const mqtt::RequestedSub
   if (session.persistent) {
     session_store::put_subscription(gate_.batch(), session.client_id, wanted.filter, subscription);
   }
-  return qos == 0 ? ReasonCode::kSuccess : ReasonCode::kGrantedQos1;
+  return static_cast<ReasonCode>(qos);
 }
 
 void Shard::send_retained(Connection& connection, const mqtt::Subscription& wanted, bool is_new) {
@@ -106,7 +106,8 @@ void Shard::send_retained(Connection& connection, const mqtt::Subscription& want
     if (!to_publish(*message, now_, publish)) continue;
     publish.retain = true;
     Fanout fanout(publish, message);
-    deliver(*connection.session, {connection.session, std::min<uint8_t>(wanted.qos, 1), true}, fanout);
+    deliver(*connection.session,
+            {connection.session, std::min(wanted.qos, context_.protocol->maximum_qos), true}, fanout);
     if (connection.ending) return;
   }
 }

@@ -90,7 +90,7 @@ void register_metrics(Metrics& metrics,
           [](const ShardStats& s) { return s.commit_failures.get(); });
   counter("fleetward_broker_reads_paused_total", "Times a connection was not read because of back-pressure",
           [](const ShardStats& s) { return s.reads_paused.get(); });
-  for (size_t qos = 0; qos < 2; ++qos) {
+  for (size_t qos = 0; qos < 3; ++qos) {
     const MetricLabels in{{"direction", "in"}, {"qos", std::to_string(qos)}};
     const MetricLabels out{{"direction", "out"}, {"qos", std::to_string(qos)}};
     counter(

@@ -47,7 +47,7 @@ enum class Refusal : uint8_t {
   kSubscriptionsMax,
   kReceiveNotAuthorized,
   kSlowReader,      // QoS 0 dropped
-  kQueueFull,       // QoS 1 dropped, or the reader cut off
+  kQueueFull,       // QoS 1 or 2 dropped, or the reader cut off
   kPacketTooLarge,  // above the subscriber's Maximum Packet Size
   kMessageExpired,
   kRetainedMax,
@@ -63,7 +63,7 @@ struct ShardStats {
   Count connections;  // now
   Count sessions;     // now, persistent ones
   Count accepted, bytes_in, bytes_out;
-  std::array<Count, 2> messages_in, messages_out;  // by QoS
+  std::array<Count, 3> messages_in, messages_out;  // by QoS
   Count connects, disconnects, subscriptions_made, takeovers, wills, keepalive_timeouts;
   Count authorization_failures;
   Count rounds, commits, commit_failures, reads_paused, mail_in, mail_refused;

@@ -36,8 +36,10 @@ bool encode_within(std::string& out, Version version, P& packet, uint32_t bytes_
 Session::Session(std::shared_ptr<const SessionOptions> options)
     : options_(std::move(options)), decoder_(decoder_options(*options_)) {}
 
+// Version 5 keeps to its own bound for publishes; twice as many leaves room for as many PUBRELs.
 bool Session::inbound_blocked() const {
-  return version() == Version::k311 && inbound_.size() >= options_->receive_maximum;
+  const size_t most = options_->receive_maximum;
+  return inbound_.size() >= (version() == Version::k311 ? most : 2 * most);
 }
 
 Session::FeedResult Session::feed(std::string_view bytes, Timestamp now, std::string& out,
@@ -89,12 +91,11 @@ Session::Check Session::handle(Packet& packet, std::string& out, SessionHandler&
   switch (packet.type) {
     case PacketType::kPublish:
       return handle_publish(packet.publish, handler);
-    case PacketType::kPuback: {
-      const auto cookie = outbound_.release(packet.ack.packet_id);
-      // An acknowledgement of nothing is harmless, and a client that resumes a session may send one.
-      if (cookie) handler.on_puback(packet.ack.packet_id, packet.ack.reason, *cookie);
-      return {};
-    }
+    case PacketType::kPuback:
+    case PacketType::kPubrec:
+    case PacketType::kPubrel:
+    case PacketType::kPubcomp:
+      return handle_acknowledgement(packet.ack, out, handler);
     case PacketType::kConnect:
       return handle_connect(packet.connect, handler);
     case PacketType::kSubscribe:
@@ -111,9 +112,8 @@ Session::Check Session::handle(Packet& packet, std::string& out, SessionHandler&
     case PacketType::kAuth:
       return Fault{ReasonCode::kProtocolError,
                    "AUTH without an authentication method in CONNECT [MQTT-4.12.0-6]"};
-    default:  // PUBREC, PUBREL, PUBCOMP: this session never started a QoS 2 exchange
-      return Fault{ReasonCode::kProtocolError,
-                   "a QoS 2 acknowledgement on a connection without QoS 2 [MQTT-3.2.2-11]"};
+    default:  // CONNACK, SUBACK, UNSUBACK, PINGRESP: the decoder refuses them
+      return Fault{ReasonCode::kProtocolError, "a packet that only a server sends (MQTT 5 section 2.1.2)"};
   }
 }
 
@@ -158,46 +158,6 @@ Session::Check Session::handle_connect(const Connect& connect, SessionHandler& h
   asked_session_expiry_s_ = asked.number(Property::kSessionExpiry, 0);
   state_ = State::kConnecting;
   handler.on_connect(connect);
-  return {};
-}
-
-Session::Check Session::resolve_alias(Publish& publish) {
-  if (!publish.properties.has(Property::kTopicAlias)) return {};
-  const uint32_t alias = publish.properties.number(Property::kTopicAlias);
-  if (alias > options_->topic_alias_maximum) {
-    return Fault{ReasonCode::kTopicAliasInvalid, "topic alias above the maximum [MQTT-3.3.2-9]"};
-  }
-  if (publish.topic.empty()) {
-    if (alias > aliases_.size() || aliases_[alias - 1].empty()) {
-      return Fault{ReasonCode::kProtocolError, "topic alias without a topic (MQTT 5 section 3.3.2.3.4)"};
-    }
-    publish.topic = aliases_[alias - 1];
-    return {};
-  }
-  if (alias > aliases_.size()) aliases_.resize(alias);
-  aliases_[alias - 1].assign(publish.topic);
-  return {};
-}
-
-Session::Check Session::handle_publish(Publish& publish, SessionHandler& handler) {
-  if (publish.qos > options_->maximum_qos) {
-    return Fault{ReasonCode::kQosNotSupported, "QoS above the maximum [MQTT-3.2.2-11]"};
-  }
-  if (publish.retain && !options_->retain_available) {
-    return Fault{ReasonCode::kRetainNotSupported, "RETAIN where it is not available [MQTT-3.2.2-14]"};
-  }
-  if (publish.qos > 0 && inbound_.size() >= options_->receive_maximum) {
-    return Fault{ReasonCode::kReceiveMaximumExceeded,
-                 "more unacknowledged publishes than Receive Maximum [MQTT-3.3.4-7]"};
-  }
-  if (version() == Version::k5 && !publish.properties.empty()) {
-    if (const Check fault = resolve_alias(publish)) return fault;
-  }
-  if (const TopicFault fault = check_topic_name(publish.topic, options_->topic_limits);
-      fault != TopicFault::kNone) {
-    return Fault{ReasonCode::kTopicNameInvalid, to_string(fault)};
-  }
-  handler.on_publish(publish, publish.qos > 0 ? inbound_.push(publish.packet_id) : kNoTicket);
   return {};
 }
 
@@ -323,19 +283,6 @@ void Session::disconnect(std::string& out, ReasonCode reason, std::string_view r
   encode_within(out, Version::k5, packet, client_packet_bytes_max_);
 }
 
-void Session::acknowledge(std::string& out, AckTicket ticket, ReasonCode reason) {
-  if (!inbound_.mark(ticket, reason)) return;
-  while (const auto done = inbound_.pop_marked()) {
-    if (state_ == State::kConnected)  // shorter than any CONNACK, so within the client's maximum
-      encode_ack(out, PacketType::kPuback, version(), done->packet_id, done->reason);
-  }
-}
-
-void Session::acknowledge_through(std::string& out, AckTicket last) {
-  for (AckTicket ticket = inbound_.head(); ticket <= last && inbound_.size() > 0; ++ticket)
-    acknowledge(out, ticket);
-}
-
 void Session::suback(std::string& out, uint16_t packet_id, std::span<const ReasonCode> reasons) {
   if (state_ != State::kConnected) return;
   SubscriptionAck ack;
@@ -351,46 +298,6 @@ void Session::unsuback(std::string& out, uint16_t packet_id, std::span<const Rea
   ack.packet_id = packet_id;
   ack.reasons.assign(reasons.begin(), reasons.end());
   if (!encode_within(out, version(), ack, client_packet_bytes_max_)) state_ = State::kClosed;
-}
-
-// Encodes straight into `out`; takes it back if it is above the client's limit.
-bool Session::append_within(std::string& out, const Publish& message, const PublishHeader& header) const {
-  const size_t start = out.size();
-  encode_publish(out, version(), message, header);
-  if (out.size() - start <= client_packet_bytes_max_) return true;
-  out.resize(start);
-  return false;
-}
-
-Session::Sent Session::publish(std::string& out, const Publish& message, uint64_t cookie) {
-  if (state_ != State::kConnected) return Sent::kClosed;
-  PublishHeader header{message.qos, false, message.retain, 0};
-  if (message.qos == 0) return append_within(out, message, header) ? Sent::kSent : Sent::kTooLarge;
-  if (window_full()) return Sent::kWindowFull;
-  header.packet_id = outbound_.take(cookie);
-  if (append_within(out, message, header)) return Sent::kSent;
-  outbound_.release(header.packet_id);
-  return Sent::kTooLarge;
-}
-
-Session::Sent Session::publish(std::string& out, const PublishFrame& frame, uint64_t cookie) {
-  if (state_ != State::kConnected) return Sent::kClosed;
-  if (frame.bytes.size() > client_packet_bytes_max_) return Sent::kTooLarge;
-  if (frame.qos == 0) {
-    out.append(frame.bytes);
-    return Sent::kSent;
-  }
-  if (window_full()) return Sent::kWindowFull;
-  frame.append_to(out, outbound_.take(cookie));
-  return Sent::kSent;
-}
-
-Session::Sent Session::resend(std::string& out, const Publish& message, uint16_t packet_id, uint64_t cookie) {
-  if (state_ != State::kConnected) return Sent::kClosed;
-  if (window_full() || !outbound_.adopt(packet_id, cookie)) return Sent::kWindowFull;
-  if (append_within(out, message, {1, true, message.retain, packet_id})) return Sent::kSent;
-  outbound_.release(packet_id);
-  return Sent::kTooLarge;
 }
 
 Timestamp Session::keep_alive_deadline() const {

@@ -20,13 +20,16 @@ namespace fleetward::mqtt {
 // What one server connection allows; the same for all connections of a listener, so sessions share it.
 struct SessionOptions {
   size_t packet_bytes_max = 262'144;  // inbound, announced as Maximum Packet Size
-  // Inbound QoS 1 publishes not yet acknowledged. Announced to MQTT 5 clients, which are cut above it
-  // [MQTT-3.3.4-7]; a 3.1.1 client is simply not read from until acknowledgements leave.
+  // Inbound QoS 1 and 2 publishes not yet acknowledged (QoS 2: completed). Announced to MQTT 5 clients, which
+  // are cut above it [MQTT-3.3.4-7]; a 3.1.1 client is simply not read from until acknowledgements leave.
   uint16_t receive_maximum = 1024;
-  // Outbound QoS 1 publishes not yet acknowledged; the client's own Receive Maximum lowers it.
+  // Inbound QoS 2 publishes that a 3.1.1 client has not released: it cannot be told a bound, and not reading
+  // from it would keep its PUBRELs away too, so it is cut above this one.
+  uint16_t unreleased_max = 4096;
+  // Outbound QoS 1 and 2 publishes not yet acknowledged; the client's own Receive Maximum lowers it.
   uint16_t inflight_max = 1024;
   uint16_t topic_alias_maximum = 8;  // inbound aliases
-  uint8_t maximum_qos = 1;           // 0 or 1; QoS 2 is refused by this session
+  uint8_t maximum_qos = 2;           // 0 to 2, of what the client publishes
   bool retain_available = true;
   bool wildcard_available = true;
   bool subscription_ids_available = false;
@@ -41,7 +44,8 @@ struct SessionOptions {
   TopicLimits topic_limits;
 };
 
-// The place of an inbound QoS 1 publish in the order of its connection; see Session::acknowledge.
+// The place of an inbound QoS 1 or 2 publish, or of a PUBREL, in the order of its connection; see
+// Session::acknowledge.
 using AckTicket = uint64_t;
 inline constexpr AckTicket kNoTicket = UINT64_MAX;  // a QoS 0 publish
 
@@ -59,18 +63,27 @@ class SessionHandler {
   virtual ~SessionHandler() = default;
   // Answer with accept() or reject(), now or later; nothing more is parsed before.
   virtual void on_connect(const Connect& connect) = 0;
-  // The topic alias is resolved: publish.topic is never empty. With QoS 1 the ticket must be acknowledged
-  // once, in any order, now or later.
+  // The topic alias is resolved: publish.topic is never empty. With QoS 1 and 2 the ticket must be
+  // acknowledged once (or dropped), in any order, now or later.
   virtual void on_publish(const Publish& publish, AckTicket ticket) = 0;
+  // A QoS 2 publish whose packet identifier is remembered: it is not to be delivered again, only to be
+  // acknowledged, once what it repeats is as safe as a PUBREC promises [MQTT-4.3.3-10].
+  virtual void on_repeated_publish(const Publish& publish, AckTicket ticket) = 0;
+  // The client releases a QoS 2 publish. Acknowledge the ticket once the packet identifier is forgotten for
+  // good: the client may use it for another message then. `known`: the identifier was remembered until now.
+  virtual void on_pubrel(uint16_t packet_id, AckTicket ticket, bool known) = 0;
   // Answer with suback(), one reason for each, in order. `subscription_id` is 0 if none was given.
   virtual void on_subscribe(uint16_t packet_id, std::span<const RequestedSubscription> subscriptions,
                             const Properties& properties) = 0;
   // Answer with unsuback(), one reason for each, in order.
   virtual void on_unsubscribe(uint16_t packet_id, std::span<const std::string_view> filters,
                               const Properties& properties) = 0;
-  // The client has acknowledged a publish (or refused it: is_error(reason)); its place in the window is free.
-  // `cookie` is what publish() was given.
+  // The client has acknowledged a publish (QoS 2: completed it), or refused it: is_error(reason). Its place
+  // in the window is free. `cookie` is what publish() was given.
   virtual void on_puback(uint16_t packet_id, ReasonCode reason, uint64_t cookie) = 0;
+  // The client has received a QoS 2 publish: it must never be sent again. Answer with release(), now or
+  // later.
+  virtual void on_pubrec(uint16_t packet_id, uint64_t cookie) = 0;
   // DISCONNECT: reason kSuccess discards the will, kDisconnectWithWill sends it. The properties may change
   // the Session Expiry Interval. The session is closed after it.
   virtual void on_disconnect(const Disconnect& disconnect) = 0;
@@ -120,12 +133,20 @@ class Session {
   // Writes the CONNACK of the client's version, unless not even that fits, and closes.
   void reject(std::string& out, ReasonCode reason, std::string_view reason_string = {});
 
-  // --- inbound QoS 1
-  // Marks the publish as done; its PUBACK, and those of later ones already done, leave in the order in which
-  // the publishes came [MQTT-4.6.0-2]. A refusal (is_error) can be told to MQTT 5 clients only.
+  // --- inbound QoS 1 and 2
+  // Before accept(), for a session that is resumed: the packet identifiers of QoS 2 publishes that it has
+  // taken and that are not released.
+  void remember(std::span<const uint16_t> unreleased);
+  // The same at the end of the connection: what a persistent session keeps.
+  std::vector<uint16_t> unreleased() const { return unreleased_.packet_ids(); }
+  // Marks the publish or PUBREL as done; its PUBACK, PUBREC or PUBCOMP, and those of later ones already done,
+  // leave in the order in which the packets came [MQTT-4.6.0-2]. A refusal (is_error) is told to MQTT 5
+  // clients only: in 3.1.1 nothing is sent. A refused QoS 2 publish is not remembered.
   void acknowledge(std::string& out, AckTicket ticket, ReasonCode reason = ReasonCode::kSuccess);
-  // Every publish up to and including `last`: one durable commit's worth.
+  // Every one up to and including `last`: one durable commit's worth.
   void acknowledge_through(std::string& out, AckTicket last);
+  // The publish was not taken and nothing is said about it: the connection is ending.
+  void drop(std::string& out, AckTicket ticket);
   size_t unacknowledged() const { return inbound_.size(); }
 
   // Close the session if the answer is above the client's Maximum Packet Size.
@@ -135,19 +156,29 @@ class Session {
   // --- outbound publishes
   enum class Sent : uint8_t {
     kSent,
-    kWindowFull,  // QoS 1: try again after an on_puback
+    kWindowFull,  // QoS 1 and 2: try again after an on_puback
     kTooLarge,    // above the client's Maximum Packet Size: to be dropped [MQTT-3.1.2-25]
     kClosed,      // not connected
   };
-  // `message.qos` 0 or 1; packet_id and dup are ignored. `cookie` comes back in on_puback.
+  // packet_id and dup of the message are ignored. `cookie` comes back in on_puback and on_pubrec.
   Sent publish(std::string& out, const Publish& message, uint64_t cookie);
   // The same for a shared encoding; frame.version must be version().
   Sent publish(std::string& out, const PublishFrame& frame, uint64_t cookie);
-  // After a reconnect, before any publish(): sends a QoS 1 message again under its old packet identifier with
-  // DUP set [MQTT-4.4.0-1]. kWindowFull if the identifier is in use or out of the window.
+  // A packet identifier for a QoS 2 message that must be kept, with its identifier, before it may leave: a
+  // place in the window. Nothing if that is full.
+  std::optional<uint16_t> reserve(uint64_t cookie);
+  // Sends it; the identifier must be reserved. kTooLarge frees it.
+  Sent publish_reserved(std::string& out, const Publish& message, uint16_t packet_id, bool dup);
+  // Answers a PUBREC. Nothing is sent if the identifier does not wait for it.
+  void release(std::string& out, uint16_t packet_id);
+  // After a reconnect, before any publish(): sends a QoS 1 or 2 message again under its old packet identifier
+  // with DUP set [MQTT-4.4.0-1]. kWindowFull if the identifier is in use or out of the window.
   Sent resend(std::string& out, const Publish& message, uint16_t packet_id, uint64_t cookie);
+  // Likewise for a QoS 2 message of which nothing is to be sent yet: publish_reserved() follows or, if it is
+  // `received`, release(). False if the identifier is in use or, unless `received`, out of the window.
+  bool adopt(uint16_t packet_id, uint64_t cookie, bool received);
   bool window_full() const { return outbound_.size() >= window_; }
-  // QoS 1 publishes sent and not acknowledged: what a persistent session keeps. In order of sending.
+  // QoS 1 and 2 publishes in flight: what a persistent session keeps. In order of sending.
   std::vector<InflightWindow::Entry> inflight() const { return outbound_.entries(); }
 
   // --- control
@@ -180,6 +211,10 @@ class Session {
   Check handle(Packet& packet, std::string& out, SessionHandler& handler);
   Check handle_connect(const Connect& connect, SessionHandler& handler);
   Check handle_publish(Publish& publish, SessionHandler& handler);
+  Check handle_qos2_publish(const Publish& publish, SessionHandler& handler);
+  Check handle_acknowledgement(const Ack& ack, std::string& out, SessionHandler& handler);
+  Check handle_pubrec(const Ack& ack, std::string& out, SessionHandler& handler);
+  void handle_pubrel(const Ack& ack, SessionHandler& handler);
   Check handle_subscribe(const Subscribe& subscribe, SessionHandler& handler);
   Check handle_disconnect(const Disconnect& disconnect, SessionHandler& handler);
   Check resolve_alias(Publish& publish);
@@ -189,6 +224,8 @@ class Session {
   Connack connack_of(const Accept& accept) const;
   bool append_within(std::string& out, const Publish& message, const PublishHeader& header) const;
   bool inbound_blocked() const;
+  void answer(std::string& out, const AckRing::Done& done);
+  void forget(uint16_t packet_id);
   void add_reason(Properties& properties, std::string_view reason_string) const;
 
   std::shared_ptr<const SessionOptions> options_;
@@ -202,7 +239,9 @@ class Session {
   uint32_t asked_session_expiry_s_ = 0;
   uint32_t client_packet_bytes_max_ = 0xFFFFFFFF;
   Timestamp last_packet_;
+  size_t quota_used_ = 0;  // of receive_maximum, by publishes of this connection
   AckRing inbound_;
+  Unreleased unreleased_;
   InflightWindow outbound_;
   std::vector<std::string> aliases_;  // by alias - 1; grows to the highest one used
 };

@@ -27,21 +27,34 @@ class Owner final : public SessionHandler {
     auto o = std::make_shared<SessionOptions>();
     o->receive_maximum = 4;
     o->inflight_max = 4;
+    o->unreleased_max = 4;
     o->packet_bytes_max = 4096;
     return o;
   }
   void on_connect(const Connect&) override {
+    if (mood % 4 == 3) session.remember(std::vector<uint16_t>{1, 300});
     if (mood % 8 == 1) return session.reject(out, ReasonCode::kNotAuthorized, "no");
     session.accept(out, {.session_present = mood % 2 == 0}, {1});
     if (mood % 8 == 2) session.resend(out, message(), 7, 7);
+    if (mood % 8 == 3) session.adopt(8, 8, true);
   }
   void on_publish(const Publish& publish, AckTicket ticket) override {
     require(!publish.topic.empty());
     if (ticket != kNoTicket) tickets.push_back(ticket);
-    session.publish(out, publish.qos > 1 ? message() : publish, 1);
+    session.publish(out, publish, 1);
+    if (mood % 32 == 9) reserve();
     if (mood % 4 == 0) acknowledge();
     if (mood % 16 == 5) session.pause();
     if (mood % 64 == 7) session.disconnect(out, ReasonCode::kQuotaExceeded, "enough");
+  }
+  void on_repeated_publish(const Publish& publish, AckTicket ticket) override {
+    require(publish.qos == 2);
+    tickets.push_back(ticket);
+    if (mood % 4 == 0) acknowledge();
+  }
+  void on_pubrel(uint16_t, AckTicket ticket, bool) override {
+    tickets.push_back(ticket);
+    if (mood % 4 == 0) acknowledge();
   }
   void on_subscribe(uint16_t id, std::span<const RequestedSubscription> list, const Properties&) override {
     std::vector<ReasonCode> codes;
@@ -52,14 +65,20 @@ class Owner final : public SessionHandler {
     session.unsuback(out, id, std::vector<ReasonCode>(filters.size(), ReasonCode::kSuccess));
   }
   void on_puback(uint16_t, ReasonCode, uint64_t) override { session.publish(out, message(), 2); }
+  void on_pubrec(uint16_t packet_id, uint64_t) override {
+    if (mood % 4 != 1) session.release(out, packet_id);
+  }
   void on_disconnect(const Disconnect&) override { require(session.closed()); }
   void on_error(ReasonCode reason, std::string_view text) override {
     require(session.closed() && is_error(reason) && !text.empty());
   }
 
+  void reserve() {
+    if (const auto id = session.reserve(3)) session.publish_reserved(out, message(), *id, mood % 64 == 9);
+  }
   void acknowledge() {
     while (!tickets.empty()) {
-      session.acknowledge(out, tickets.back());
+      mood % 16 == 4 ? session.drop(out, tickets.back()) : session.acknowledge(out, tickets.back());
       tickets.pop_back();
     }
   }
@@ -102,7 +121,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require(result.consumed <= buffer.size());
     require(result.close == owner.session.closed());
     buffer.erase(0, result.consumed);
-    require(owner.session.unacknowledged() <= 4 && owner.session.inflight().size() <= 4);
+    // Both windows, the PUBRELs of one, and what an earlier connection left.
+    require(owner.session.unacknowledged() <= 8 && owner.session.inflight().size() <= 5);
+    require(owner.session.unreleased().size() <= 6);
     if (owner.mood % 3 == 0) owner.session.resume();
     if (owner.mood % 5 == 0) owner.acknowledge();
   }

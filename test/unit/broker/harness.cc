@@ -211,8 +211,9 @@ void TestClient::unsubscribe(const std::string& filter) {
 }
 
 void TestClient::send_publish(const std::string& topic, const std::string& payload, uint8_t qos,
-                              uint16_t packet_id, bool retain) {
+                              uint16_t packet_id, bool retain, bool dup) {
   mqtt::Publish packet;
+  packet.dup = dup;
   packet.topic = topic;
   packet.payload = payload;
   packet.qos = qos;
@@ -230,13 +231,32 @@ mqtt::ReasonCode TestClient::publish(const std::string& topic, const std::string
   if (qos == 0) return mqtt::ReasonCode::kSuccess;
   while (true) {
     const mqtt::Packet& answer = next();
-    if (answer.type == mqtt::PacketType::kPuback) {
+    const auto last = qos == 2 ? mqtt::PacketType::kPubcomp : mqtt::PacketType::kPuback;
+    if (answer.type == mqtt::PacketType::kPubrec && !mqtt::is_error(answer.ack.reason)) {
+      EXPECT_EQ(answer.ack.packet_id, id);
+      send_ack(mqtt::PacketType::kPubrel, id);
+      continue;
+    }
+    if (answer.type == last || answer.type == mqtt::PacketType::kPubrec) {
       EXPECT_EQ(answer.ack.packet_id, id);
       return answer.ack.reason;
     }
     if (answer.type != mqtt::PacketType::kPublish) return mqtt::ReasonCode::kServerUnavailable;
     keep(answer.publish);
   }
+}
+
+void TestClient::send_ack(mqtt::PacketType type, uint16_t packet_id) {
+  std::string bytes;
+  mqtt::encode_ack(bytes, type, decoder_.version(), packet_id);
+  send(bytes);
+}
+
+bool TestClient::answered(mqtt::PacketType type, uint16_t packet_id) {
+  const mqtt::Packet& packet = next();
+  if (packet.type == type && packet.ack.packet_id == packet_id) return true;
+  ADD_FAILURE() << "expected " << mqtt::to_string(type) << ", got " << mqtt::to_string(packet.type);
+  return false;
 }
 
 Published TestClient::receive(bool ack) {
@@ -250,12 +270,25 @@ Published TestClient::receive(bool ack) {
   }
   Published out = kept_.front();
   kept_.erase(kept_.begin());
-  if (ack && out.qos > 0) {
-    std::string bytes;
-    mqtt::encode_ack(bytes, mqtt::PacketType::kPuback, decoder_.version(), out.packet_id);
-    send(bytes);
+  if (!ack || out.qos == 0) return out;
+  if (out.qos == 1) {
+    send_ack(mqtt::PacketType::kPuback, out.packet_id);
+    return out;
   }
-  return out;
+  send_ack(mqtt::PacketType::kPubrec, out.packet_id);
+  while (true) {
+    const mqtt::Packet& packet = next();
+    if (packet.type == mqtt::PacketType::kPubrel) {
+      EXPECT_EQ(packet.ack.packet_id, out.packet_id);
+      send_ack(mqtt::PacketType::kPubcomp, out.packet_id);
+      return out;
+    }
+    if (packet.type != mqtt::PacketType::kPublish) {
+      ADD_FAILURE() << "expected PUBREL, got " << mqtt::to_string(packet.type);
+      return out;
+    }
+    keep(packet.publish);
+  }
 }
 
 void TestClient::disconnect() {

@@ -84,13 +84,16 @@ class TestClient {
   std::vector<mqtt::ReasonCode> subscribe(const std::vector<std::string>& filters, uint8_t qos = 1,
                                           uint8_t retain_handling = 0, bool no_local = false);
   void unsubscribe(const std::string& filter);
-  // Sends; with QoS 1 waits for the PUBACK and answers its reason. Publishes that come first are kept for
-  // receive().
+  // Sends; with QoS 1 waits for the PUBACK, with QoS 2 for the PUBCOMP, and answers its reason. Publishes
+  // that come first are kept for receive().
   mqtt::ReasonCode publish(const std::string& topic, const std::string& payload, uint8_t qos = 1,
                            bool retain = false);
   void send_publish(const std::string& topic, const std::string& payload, uint8_t qos, uint16_t packet_id,
-                    bool retain = false);
-  // The next PUBLISH; acknowledged unless `ack` is false.
+                    bool retain = false, bool dup = false);
+  void send_ack(mqtt::PacketType type, uint16_t packet_id);
+  // The next packet is this acknowledgement; fails the test otherwise.
+  bool answered(mqtt::PacketType type, uint16_t packet_id);
+  // The next PUBLISH; acknowledged, with QoS 2 to its end, unless `ack` is false.
   Published receive(bool ack = true);
   void disconnect();
 

@@ -105,6 +105,7 @@ std::map<std::string_view, Scenario> messages_from_the_device() {
   return {
       {"publishes, QoS 0", {connected, published("x", 0)}},
       {"publishes, QoS 1", {connected, published("x", 1)}},
+      {"publishes, QoS 2", {connected, published("x", 2)}},
       {"publishes a retained message", {connected, published("x", 1, true)}},
       {"publishes by Basic Ingest", {connected, published("$aws/rules/rule/x", 1)}},
       {"publishes a device report", {connected, published("$aws/things/dev/defender/metrics/json", 1)}},
@@ -125,6 +126,7 @@ std::map<std::string_view, Scenario> messages_to_the_device() {
   return {
       {"is delivered a message, QoS 0", {subscribed("x", 0), received("x", 0)}},
       {"is delivered a message, QoS 1", {subscribed("x", 1), received("x", 1)}},
+      {"is delivered a message, QoS 2", {subscribed("x", 2), received("x", 2)}},
       {"is delivered its own message",
        {subscribed("x", 0),
         [](Scene& s) {

@@ -207,6 +207,81 @@ TEST(SessionStore, what_does_not_parse_is_corrupt_and_named) {
   EXPECT_NE(loaded.error().message.find("'x'"), std::string::npos);
 }
 
+TEST(SessionStore, how_far_qos_2_came_comes_back) {
+  log::MemoryLog log;
+  ClientSession session;
+  session.client_id = "c";
+  session.persistent = true;
+  log::Batch batch;
+  session_store::put_session(batch, session);
+  for (uint64_t sequence = 1; sequence <= 4; ++sequence) {
+    Outgoing outgoing;
+    outgoing.sequence = sequence;
+    outgoing.qos = sequence == 4 ? 1 : 2;
+    outgoing.message = make_message("t", std::to_string(sequence));
+    session_store::put_message(batch, "c", outgoing);
+    if (sequence > 2) continue;
+    outgoing.packet_id = static_cast<uint16_t>(500 + sequence);
+    session_store::put_position(batch, "c", outgoing);
+    if (sequence == 2) continue;
+    session_store::erase_message(batch, "c", outgoing);
+    outgoing.stage = Outgoing::Stage::kReleased;
+    session_store::put_position(batch, "c", outgoing);
+  }
+  session_store::put_unreleased(batch, "c", 65'535);
+  session_store::put_unreleased(batch, "c", 2);
+  session_store::put_unreleased(batch, "c", 3);
+  session_store::erase_unreleased(batch, "c", 3);
+  ASSERT_TRUE(log.write(std::move(batch)));
+  std::unique_ptr<ClientSession> back;
+  ASSERT_TRUE(session_store::load_sessions(log, {{1}, {1}}, [&](auto s) { back = std::move(s); }));
+  EXPECT_TRUE(back->restored);
+  EXPECT_EQ(back->unreleased, (std::vector<uint16_t>{2, 65'535}));
+  ASSERT_EQ(back->inflight.size(), 2U);
+  EXPECT_EQ(back->inflight[1].stage, Outgoing::Stage::kReleased);
+  EXPECT_EQ(back->inflight[1].packet_id, 501);
+  EXPECT_FALSE(back->inflight[1].message);
+  EXPECT_EQ(back->inflight[2].stage, Outgoing::Stage::kSent);
+  EXPECT_EQ(back->inflight[2].packet_id, 502);
+  EXPECT_EQ(back->inflight[2].message->payload, "2");
+  ASSERT_EQ(back->queue.size(), 2U);
+  EXPECT_EQ(back->queue[0].qos, 2);
+  EXPECT_EQ(back->queue[1].qos, 1);
+  EXPECT_EQ(back->next_sequence, 5U);
+  EXPECT_EQ(back->queue_bytes, 3 * message_weight(*back->queue[0].message));
+}
+
+TEST(SessionStore, what_is_between_shards_comes_back_and_every_cut_is_corrupt) {
+  log::MemoryLog log;
+  log::Batch batch;
+  const session_store::Routed routed{258, 3, 7, true, {{"g", "a/#"}, {"h", "+"}}, make_message("a/b", "p")};
+  session_store::put_routed(batch, routed);
+  const std::string key = batch.changes.back().key;
+  const std::string value = batch.changes.back().value;
+  const auto load = [&](const std::string& bytes) -> Result<uint64_t> {
+    log::Batch again;
+    again.put(key, bytes);
+    EXPECT_TRUE(log.write(std::move(again)));
+    return session_store::load_routed(log, [&](const session_store::Routed& back) {
+      EXPECT_EQ(back.id, 258U);
+      EXPECT_EQ(back.shard, 3U);
+      EXPECT_EQ(back.shards, 7U);
+      EXPECT_TRUE(back.ordinary);
+      ASSERT_EQ(back.shared.size(), 2U);
+      EXPECT_EQ(back.shared[0].filter, "a/#");
+      EXPECT_EQ(back.shared[1].group, "h");
+      EXPECT_EQ(back.message->payload, "p");
+    });
+  };
+  EXPECT_EQ(*load(value), 258U);
+  for (size_t cut = 0; cut < value.size(); ++cut) {
+    const auto loaded = load(value.substr(0, cut));
+    ASSERT_FALSE(loaded) << cut;
+    EXPECT_EQ(loaded.error().code, ErrorCode::kCorrupt);
+    EXPECT_NE(loaded.error().message.find("258"), std::string::npos);
+  }
+}
+
 TEST(CommitGate, gathers_while_one_is_in_flight_and_tries_again) {
   log::MemoryLog log;
   ShardStats stats;
@@ -302,6 +377,26 @@ TEST(CommitGate, cuts_large_batches_and_waiters_wait_for_the_last) {
   gate.submit({1});
   EXPECT_EQ(gate.on_result({}, {1}).size(), 1U);
   EXPECT_TRUE(gate.idle());
+}
+
+TEST(CommitGate, what_belongs_together_is_one_batch) {
+  log::MemoryLog log;
+  ShardStats stats;
+  CommitGate gate(log, size_t{256} << 20, Duration{500}, stats, [](const Status&) {});
+  gate.batch().put("before", std::string(CommitGate::kBatchBytes, 'x'));
+  gate.keep_whole(true);
+  EXPECT_EQ(gate.cuts(), 1U) << "what gathered before";
+  for (int i = 0; i < 6; ++i) {
+    gate.batch().put("key" + std::to_string(i), std::string(1 << 20, 'x'));
+    gate.wait({0, 1});
+  }
+  EXPECT_EQ(gate.cuts(), 1U);
+  gate.keep_whole(false);
+  EXPECT_EQ(gate.cuts(), 2U);
+  gate.keep_whole(true);
+  gate.batch().put("huge", std::string(CommitGate::kWholeBytes, 'x'));
+  gate.roll();
+  EXPECT_EQ(gate.cuts(), 3U) << "the log would not take much more";
 }
 
 TEST(Rounds, end_in_order) {

@@ -22,12 +22,14 @@
 //   reject|disconnect <reason code in hex> [text]
 //   ack <ticket> [<hex>] | through <ticket> | suback <id> <codes...> | unsuback <id> <codes...>
 //   publish <qos> <topic> <payload> <cookie> -> <sent|full|large|closed>
-//   resend <id> <topic> <payload> <cookie> -> ...
+//   resend <qos> <id> <topic> <payload> <cookie> -> ...
+//   reserve <cookie> -> <id|full>; reserved <id> <topic> <payload> [dup] -> ...; release <id>
+//   adopt <id> <cookie> [received] -> <adopted|refused>; remember <id>...; drop <ticket>
 //   pause | resume
 // Expectations; whatever happened must be expected before the next step:
 //   @ <event>                 the handler was told, in order
 //   > <bytes>                 was written, all of it (or: > nothing)
-//   deadline <seconds|none> | unacknowledged <n> | blocked | closed | open
+//   deadline <seconds|none> | unacknowledged <n> | unreleased <id>... | blocked | closed | open
 namespace fleetward::mqtt::test {
 namespace {
 
@@ -51,6 +53,13 @@ class Recorder final : public SessionHandler {
     packet.publish = publish;
     events.push_back(describe(packet, Version::k5) + ticket_text(ticket));
   }
+  void on_repeated_publish(const Publish& publish, AckTicket ticket) override {
+    on_publish(publish, ticket);
+    events.back().insert(0, "again ");
+  }
+  void on_pubrel(uint16_t id, AckTicket ticket, bool known) override {
+    events.push_back("PUBREL id=" + std::to_string(id) + ticket_text(ticket) + (known ? "" : " unknown"));
+  }
   void on_subscribe(uint16_t id, std::span<const RequestedSubscription> list, const Properties& p) override {
     std::string text = "SUBSCRIBE id=" + std::to_string(id);
     for (const auto& each : list) {
@@ -67,6 +76,9 @@ class Recorder final : public SessionHandler {
   void on_puback(uint16_t id, ReasonCode reason, uint64_t cookie) override {
     events.push_back("PUBACK id=" + std::to_string(id) + " " + std::string(to_string(reason)) +
                      " cookie=" + std::to_string(cookie));
+  }
+  void on_pubrec(uint16_t id, uint64_t cookie) override {
+    events.push_back("PUBREC id=" + std::to_string(id) + " cookie=" + std::to_string(cookie));
   }
   void on_disconnect(const Disconnect& disconnect) override {
     events.push_back("DISCONNECT " + std::string(to_string(disconnect.reason)) +
@@ -146,6 +158,7 @@ class Script {
     const unsigned long value = std::stoul(setting.substr(equal + 1));
     const std::map<std::string, std::function<void()>> known = {
         {"receive_maximum", [&] { options_.receive_maximum = static_cast<uint16_t>(value); }},
+        {"unreleased_max", [&] { options_.unreleased_max = static_cast<uint16_t>(value); }},
         {"inflight_max", [&] { options_.inflight_max = static_cast<uint16_t>(value); }},
         {"packet_bytes_max", [&] { options_.packet_bytes_max = value; }},
         {"maximum_qos", [&] { options_.maximum_qos = static_cast<uint8_t>(value); }},
@@ -185,8 +198,12 @@ class Script {
       for (size_t i = 2; i < words.size(); ++i) codes.push_back(code_of(words[i]));
       const auto id = static_cast<uint16_t>(std::stoul(words.at(1)));
       verb == "suback" ? session().suback(out_, id, codes) : session().unsuback(out_, id, codes);
+    } else if (verb == "drop") {
+      session().drop(out_, std::stoull(words.at(1)));
     } else if (verb == "publish" || verb == "resend") {
       send(verb, words);
+    } else if (keep(verb, words)) {
+      return;
     } else if (verb == "pause") {
       session().pause();
     } else if (verb == "resume") {
@@ -209,23 +226,57 @@ class Script {
     session().accept(out_, accept, now_);
   }
 
+  static uint16_t id_of(const std::string& word) { return static_cast<uint16_t>(std::stoul(word)); }
+
+  static void require_answer(const std::string& got, const std::string& expected) {
+    if (got != expected) throw std::runtime_error("answered " + got);
+  }
+
+  // The steps about QoS 2 messages that are kept.
+  bool keep(const std::string& verb, const std::vector<std::string>& words) {
+    if (verb == "reserve") {
+      const auto id = session().reserve(std::stoull(words.at(1)));
+      require_answer(id ? std::to_string(*id) : "full", words.at(3));
+    } else if (verb == "reserved") {
+      Publish message;
+      message.topic = words.at(2);
+      message.payload = words.at(3);
+      const bool dup = words.at(4) == "dup";
+      require_answer(std::string(sent_text(session().publish_reserved(out_, message, id_of(words[1]), dup))),
+                     words.back());
+    } else if (verb == "release") {
+      session().release(out_, id_of(words.at(1)));
+    } else if (verb == "adopt") {
+      const bool received = words.at(3) == "received";
+      require_answer(
+          session().adopt(id_of(words[1]), std::stoull(words[2]), received) ? "adopted" : "refused",
+          words.back());
+    } else if (verb == "remember") {
+      std::vector<uint16_t> ids;
+      for (size_t i = 1; i < words.size(); ++i) ids.push_back(id_of(words[i]));
+      session().remember(ids);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
   void send(const std::string& verb, const std::vector<std::string>& words) {
     Publish message;
-    message.topic = words.at(2);
-    message.payload = words.at(3);
-    const uint64_t cookie = std::stoull(words.at(4));
+    message.qos = static_cast<uint8_t>(std::stoul(words.at(1)));
+    const size_t at = verb == "resend" ? 3 : 2;
+    message.topic = words.at(at);
+    message.payload = words.at(at + 1);
+    const uint64_t cookie = std::stoull(words.at(at + 2));
     Session::Sent sent;
     if (verb == "resend") {
-      message.qos = 1;
-      sent = session().resend(out_, message, static_cast<uint16_t>(std::stoul(words.at(1))), cookie);
+      sent = session().resend(out_, message, id_of(words[2]), cookie);
     } else {
-      message.qos = static_cast<uint8_t>(std::stoul(words.at(1)));
       // Both ways of sending must write the same: every second message goes as a shared frame.
       sent = sends_++ % 2 == 0 ? session().publish(out_, message, cookie)
                                : session().publish(out_, make_frame(session().version(), message), cookie);
     }
-    if (sent_text(sent) != words.at(6))
-      throw std::runtime_error("send answered " + std::string(sent_text(sent)));
+    require_answer(std::string(sent_text(sent)), words.back());
   }
 
   void expect_event(const std::string& expected) {
@@ -259,6 +310,12 @@ class Script {
       require(last_.blocked);
     } else if (verb == "unacknowledged") {
       require(session().unacknowledged() == std::stoul(words.at(1)));
+    } else if (verb == "unreleased") {
+      std::string ids = verb;
+      for (const uint16_t id : session().unreleased()) ids += " " + std::to_string(id);
+      std::string expected;
+      for (const auto& word : words) expected += (expected.empty() ? "" : " ") + word;
+      require(ids == expected);
     } else if (verb == "deadline") {
       const int64_t ms = words.at(1) == "none" ? 0 : static_cast<int64_t>(std::stod(words[1]) * 1000);
       require(session().keep_alive_deadline().ms == ms);
