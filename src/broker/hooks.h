@@ -25,6 +25,9 @@ struct Message {
   // MQTT 5 properties that travel with a message; defaults mean absent.
   std::string content_type, response_topic, correlation_data;
   bool payload_is_utf8 = false;
+  // Properties that were there with their default value: subscribers get them as they came [MQTT-3.3.2-4].
+  static constexpr uint8_t kPayloadFormat = 1, kContentType = 2, kCorrelationData = 4;
+  uint8_t present_though_empty = 0;
   std::vector<std::pair<std::string, std::string>> user_properties;
   uint32_t expiry_seconds = 0;  // 0: none; counted from `published`
   Timestamp published;          // when the broker took it; set by the broker

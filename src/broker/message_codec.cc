@@ -8,6 +8,7 @@ namespace {
 constexpr uint8_t kFormat = 1;
 constexpr uint8_t kRetainFlag = 1;
 constexpr uint8_t kUtf8Flag = 2;
+constexpr unsigned kPresentShift = 2;  // Message::present_though_empty stands above the two flags
 constexpr uint32_t kUserPropertiesMax = 4096;
 
 void put_number(std::string& out, uint64_t value, size_t width) {
@@ -55,7 +56,10 @@ std::string encode_message(const Message& message) {
   std::string out;
   out.reserve(64 + message_weight(message));
   put_number(out, kFormat, 1);
-  put_number(out, (message.retain ? kRetainFlag : 0U) | (message.payload_is_utf8 ? kUtf8Flag : 0U), 1);
+  put_number(out,
+             (message.retain ? kRetainFlag : 0U) | (message.payload_is_utf8 ? kUtf8Flag : 0U) |
+                 uint64_t{message.present_though_empty} << kPresentShift,
+             1);
   put_number(out, static_cast<uint64_t>(message.qos), 1);
   put_number(out, message.expiry_seconds, 4);
   put_number(out, static_cast<uint64_t>(message.published.ms), 8);
@@ -80,6 +84,7 @@ Result<MessagePtr> decode_message(std::string_view bytes) {
   const uint64_t flags = reader.number(1);
   message->retain = (flags & kRetainFlag) != 0;
   message->payload_is_utf8 = (flags & kUtf8Flag) != 0;
+  message->present_though_empty = static_cast<uint8_t>(flags >> kPresentShift);
   message->qos = static_cast<int>(reader.number(1));
   message->expiry_seconds = static_cast<uint32_t>(reader.number(4));
   message->published = {static_cast<int64_t>(reader.number(8))};
@@ -123,14 +128,19 @@ bool to_publish(const Message& message, Timestamp now, mqtt::Publish& publish) {
     const auto left_s = fresh ? static_cast<uint32_t>(int64_t{message.expiry_seconds} - gone_s) : 0;
     publish.properties.set(mqtt::Property::kMessageExpiry, left_s);
   }
-  if (message.payload_is_utf8) publish.properties.set(mqtt::Property::kPayloadFormat, uint32_t{1});
-  if (!message.content_type.empty()) {
+  const auto present = [&message](uint8_t property) {
+    return (message.present_though_empty & property) != 0;
+  };
+  if (message.payload_is_utf8 || present(Message::kPayloadFormat)) {
+    publish.properties.set(mqtt::Property::kPayloadFormat, message.payload_is_utf8 ? 1U : 0U);
+  }
+  if (!message.content_type.empty() || present(Message::kContentType)) {
     publish.properties.set(mqtt::Property::kContentType, std::string_view(message.content_type));
   }
   if (!message.response_topic.empty()) {
     publish.properties.set(mqtt::Property::kResponseTopic, std::string_view(message.response_topic));
   }
-  if (!message.correlation_data.empty()) {
+  if (!message.correlation_data.empty() || present(Message::kCorrelationData)) {
     publish.properties.set(mqtt::Property::kCorrelationData, std::string_view(message.correlation_data));
   }
   for (const auto& [name, value] : message.user_properties) publish.properties.add_user(name, value);
@@ -148,6 +158,12 @@ void properties_from_publish(const mqtt::Publish& publish, Message& message) {
   message.content_type = p.text(Property::kContentType);
   message.response_topic = p.text(Property::kResponseTopic);
   message.correlation_data = p.text(Property::kCorrelationData);
+  const auto note = [&](Property property, bool is_default, uint8_t bit) {
+    if (is_default && p.has(property)) message.present_though_empty |= bit;
+  };
+  note(Property::kPayloadFormat, !message.payload_is_utf8, Message::kPayloadFormat);
+  note(Property::kContentType, message.content_type.empty(), Message::kContentType);
+  note(Property::kCorrelationData, message.correlation_data.empty(), Message::kCorrelationData);
   if (p.has(Property::kUserProperty)) {
     for (const auto& user : p.user()) message.user_properties.emplace_back(user.name, user.value);
   }

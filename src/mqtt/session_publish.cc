@@ -20,6 +20,7 @@ Session::Check Session::resolve_alias(Publish& publish) {
   if (alias > options_->topic_alias_maximum) {
     return Fault{ReasonCode::kTopicAliasInvalid, "topic alias above the maximum [MQTT-3.3.2-9]"};
   }
+  publish.properties.remove(Property::kTopicAlias);  // of this connection: nobody else's [MQTT-3.1.2-27]
   if (publish.topic.empty()) {
     if (alias > aliases_.size() || aliases_[alias - 1].empty()) {
       return Fault{ReasonCode::kProtocolError, "topic alias without a topic (MQTT 5 section 3.3.2.3.4)"};

@@ -236,6 +236,9 @@ def test_properties_are_passed_on(dial, name):
     sent = {"payload_format": 1, "content_type": "text/plain; ä", "response_topic": "answer/here",
             "correlation_data": b"\0\xff\1", "user": [("b", "1"), ("a", "ü"), ("b", "0"), ("", "")]}
     client = dial(5).join()
+    plain = {"payload_format": 0, "content_type": "", "correlation_data": b""}
+    client.publish(name, b"x", 1, **plain)
+    assert target.message().properties == plain
     for retain in (False, True):
         client.publish(name, "ü".encode(), 1, retain=retain, **sent)
         got = target.message()
@@ -263,11 +266,15 @@ def test_message_expiry(dial, name):
 
 
 def test_topic_aliases_of_the_client(dial, name):
-    """[MQTT5-3.3.2-12] [MQTT5-3.3.2-7] [MQTT5-3.3.2-9] [MQTT5-3.2.2-17]"""
+    """They are the client's own: no subscriber sees them, itself neither. [MQTT5-3.3.2-12] [MQTT5-3.3.2-7]
+    [MQTT5-3.3.2-9] [MQTT5-3.2.2-17] [MQTT5-3.1.2-27]"""
     target = dial(5).join()
     target.subscribe((f"{name}/#", 0))
     client = dial(5)
     highest = client.connect(name).properties["topic_alias_maximum"]
+    client.subscribe((f"{name}/own", 0))
+    client.publish(f"{name}/own", b"own", topic_alias=1)
+    assert (client.message().properties, target.message().properties) == ({}, {})
     for alias in (1, highest):
         client.publish(f"{name}/{alias}", b"set", topic_alias=alias)
     for alias in (1, highest):

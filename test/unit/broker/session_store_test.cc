@@ -37,6 +37,25 @@ TEST(MessageCodec, round_trip_and_every_cut_is_corrupt) {
   EXPECT_FALSE(decode_message(bytes + "x"));
 }
 
+// [MQTT5-3.3.2-4] [MQTT5-3.3.2-16] [MQTT5-3.3.2-20]
+TEST(MessageCodec, properties_with_their_default_value_are_not_lost) {
+  mqtt::Publish publish;
+  publish.topic = "a";
+  publish.properties.set(mqtt::Property::kPayloadFormat, 0U);
+  publish.properties.set(mqtt::Property::kContentType, std::string_view());
+  publish.properties.set(mqtt::Property::kCorrelationData, std::string_view());
+  Message message;
+  from_publish(publish, {1}, message);
+  const auto back = decode_message(encode_message(message));
+  ASSERT_TRUE(back);
+  mqtt::Publish out;
+  ASSERT_TRUE(to_publish(**back, {1}, out));
+  EXPECT_TRUE(out.properties.has(mqtt::Property::kPayloadFormat));
+  EXPECT_TRUE(out.properties.has(mqtt::Property::kContentType));
+  EXPECT_TRUE(out.properties.has(mqtt::Property::kCorrelationData));
+  EXPECT_FALSE(out.properties.has(mqtt::Property::kResponseTopic));
+}
+
 TEST(MessageCodec, expiry_counts_down_and_runs_out) {
   auto message = make_message("a", "b");
   message->expiry_seconds = 10;
