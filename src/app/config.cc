@@ -1,6 +1,7 @@
 #include "app/config.h"
 
 #include <algorithm>
+#include <array>
 #include <sstream>
 #include <type_traits>
 
@@ -179,6 +180,26 @@ Result<Config> parse_config(std::string_view text, const std::string& name) {
   return config;
 }
 
+namespace {
+
+Status check_proxies(const Config::Server& server) {
+  for (const std::string& name : server.proxy_protocol) {
+    constexpr std::array kNames = {"mqtts_listen", "alpn_listen", "mqtt_listen",
+                                   "ws_listen",    "api_listen",  "api_tls_listen"};
+    if (std::find(kNames.begin(), kNames.end(), name) == kNames.end()) {
+      return wrong("server.proxy_protocol: '" + name + "' is no listener that may be behind a proxy");
+    }
+  }
+  if (!server.proxy_protocol.empty() && server.proxy_sources.empty()) {
+    return wrong("server.proxy_protocol needs server.proxy_sources: who may say where clients come from");
+  }
+  const auto sources = AddressList::parse(server.proxy_sources);
+  if (!sources) return wrong("server.proxy_sources: " + sources.error().message);
+  return {};
+}
+
+}  // namespace
+
 Status check_config(const Config& config) {
   const Config::Server& server = config.server;
   const bool for_nobody = !server.mqtt_listen.empty() || !server.ws_listen.empty();
@@ -188,6 +209,10 @@ Status check_config(const Config& config) {
         "for closed test "
         "networks and benchmarks");
   }
+  if (!server.unix_listen.empty() && server.unix_policy.empty()) {
+    return wrong("server.unix_listen needs server.unix_policy: the name of an IoT policy, or \"open\"");
+  }
+  if (auto ok = check_proxies(server); !ok) return ok;
   if (server.endpoint_host.empty() || server.endpoint_host.find_first_of(":/ ") != std::string::npos) {
     return wrong("server.endpoint_host must be a bare host name");
   }

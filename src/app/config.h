@@ -26,6 +26,11 @@ struct Config {
     std::string alpn_listen = "0.0.0.0:443";
     std::string mqtt_listen;
     std::string ws_listen;
+    std::string unix_listen;
+    std::string unix_mode = "0600";
+    std::string unix_policy;
+    std::vector<std::string> proxy_protocol;
+    std::vector<std::string> proxy_sources;
     std::string mqtt_policy;
     std::string endpoint_host = "localhost";
     std::vector<std::string> certificate_names;

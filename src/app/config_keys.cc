@@ -5,6 +5,7 @@
 
 #include "app/config_key_list.h"
 #include "core/ids.h"
+#include "core/text.h"
 
 namespace fleetward::app {
 namespace {
@@ -47,6 +48,12 @@ Status check_lake_kind(std::string_view value) {
   return {};
 }
 
+Status check_mode(std::string_view value) {
+  const auto mode = parse_number<unsigned>(value, 8);
+  if (!mode || *mode > 0777) return wrong("must be the octal digits of a file mode, such as 0660");
+  return {};
+}
+
 void add_server(std::vector<ConfigKey>& out) {
   Section s(out, "server");
   s.text("api_listen", MEMBER(server.api_listen),
@@ -75,6 +82,20 @@ void add_server(std::vector<ConfigKey>& out) {
          "(everything; for closed "
          "test "
          "networks and benchmarks).");
+  s.text("unix_listen", MEMBER(server.unix_listen),
+         "Path of a Unix socket of plain MQTT, for tools on this machine. Empty: off. A socket that a dead "
+         "server left is replaced. Needs `unix_policy`.");
+  s.text("unix_mode", MEMBER(server.unix_mode), "Mode of that socket's file, in octal digits.", check_mode);
+  s.text("unix_policy", MEMBER(server.unix_policy), "As `mqtt_policy`, for clients of `unix_listen`.");
+  s.texts(
+      "proxy_protocol", MEMBER(server.proxy_protocol),
+      "Listeners behind a load balancer that speaks the PROXY protocol, version 1 or 2: of `mqtts_listen`, "
+      "`alpn_listen`, `mqtt_listen`, `ws_listen`, `api_listen`, `api_tls_listen`. Their connections must "
+      "come "
+      "from `proxy_sources` and begin with its header; the address in it is the client's, in policies, "
+      "metrics, rates and logs.");
+  s.texts("proxy_sources", MEMBER(server.proxy_sources),
+          "IP addresses and networks (`10.0.0.0/8`) of those load balancers.");
   s.text("endpoint_host", MEMBER(server.endpoint_host),
          "The bare host name that DescribeEndpoint answers; the server's certificate holds it.");
   s.texts("certificate_names", MEMBER(server.certificate_names),
@@ -214,6 +235,17 @@ void add_broker(std::vector<ConfigKey>& out) {
              "From accept to CONNECT, the TLS handshake included.");
   s.duration("websocket_lifetime_max", MEMBER(broker.websocket_lifetime_max), minutes(1), hours(24 * 365),
              "How long a signed WebSocket stays open; not beyond its credentials.");
+  s.number(
+      "packets_per_second_max", MEMBER(broker.packets_per_second_max), 0, 1'000'000'000,
+      "PUBLISH, SUBSCRIBE and UNSUBSCRIBE packets of a client in a second; one that sends more is not read "
+      "for a while. `0`: no bound.");
+  s.number("unfinished_max", MEMBER(broker.unfinished_max), 1, 10'000'000,
+           "Connections of one listener whose CONNECT has not come; more are closed as they come, counted.");
+  s.number(
+      "connect_rate_max", MEMBER(broker.connect_rate_max), 0, 1'000'000'000,
+      "Connections in a second; more are closed as they come, counted. `0`: no bound (AWS's quota is 500).");
+  s.number("connect_rate_per_source_max", MEMBER(broker.connect_rate_per_source_max), 0, 1'000'000'000,
+           "The same of one IPv4 address or one IPv6 /64.");
   s.size("outbound_bytes_max", MEMBER(broker.outbound_bytes_max), 4 * kKiB, kGiB,
          "Bytes waiting for a slow reader; beyond it QoS 0 is dropped, counted.");
   s.number("queue_messages_max", MEMBER(broker.queue_messages_max), 0, 100'000'000,

@@ -22,6 +22,7 @@ std::string Endpoints::to_json() const {
   put("alpn", alpn);
   put("mqtt", mqtt);
   put("ws", ws);
+  put("unix", unix_socket);
   put("ca", ca);
   put("region", region);
   put("account", account);
@@ -36,8 +37,8 @@ Result<Endpoints> Endpoints::load(const std::string& data_directory) {
   if (!parsed || !parsed->is_object()) return fail(ErrorCode::kCorrupt, path + ": not a JSON object");
   const json::object& o = parsed->get_object();
   const auto get = [&](const char* name) { return std::string(json::string_or(o, name)); };
-  return Endpoints{get("api"), get("api_tls"), get("mqtts"),  get("alpn"),   get("mqtt"),
-                   get("ws"),  get("ca"),      get("region"), get("account")};
+  return Endpoints{get("api"), get("api_tls"), get("mqtts"), get("alpn"),   get("mqtt"),
+                   get("ws"),  get("unix"),    get("ca"),    get("region"), get("account")};
 }
 
 std::string Endpoints::api_url() const {

@@ -6,10 +6,10 @@
 
 namespace fleetward::app {
 
-// The real addresses of a running server: D/endpoints.json. Each is "host:port", empty if that listener is
-// off.
+// The real addresses of a running server: D/endpoints.json. Each is "host:port" (`unix`: a path), empty if
+// that listener is off.
 struct Endpoints {
-  std::string api, api_tls, mqtts, alpn, mqtt, ws;
+  std::string api, api_tls, mqtts, alpn, mqtt, ws, unix_socket;
   std::string ca;  // path of the CA certificate
   std::string region;
   std::string account;

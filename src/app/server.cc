@@ -5,6 +5,7 @@
 #include "app/server_parts.h"
 #include "app/server_start.h"
 #include "core/files.h"
+#include "core/text.h"
 #include "lake/local_store.h"
 #include "log/embedded_log.h"
 #include "pipeline/connectivity_keys.h"
@@ -84,12 +85,20 @@ Status open_lake_sink(Server::Parts& p) {
   return {};
 }
 
+// Who may speak for clients of this listener; null: it is not behind a proxy. The addresses were checked.
+std::shared_ptr<const AddressList> proxies_of(const Server::Parts& p, const std::string& listener) {
+  const Config::Server& c = p.config.server;
+  const auto found = std::find(c.proxy_protocol.begin(), c.proxy_protocol.end(), listener);
+  if (found == c.proxy_protocol.end()) return nullptr;
+  return std::make_shared<const AddressList>(AddressList::parse(c.proxy_sources).value_or(AddressList()));
+}
+
 // One API listener; its real address goes to `out`.
 Status listen_api(Server::Parts& p, const char* what, const std::string& address, bool tls, std::string& out,
                   bool websockets_only = false) {
   if (address.empty()) return {};
   const TlsFiles files{p.pki->server.certificate_chain_path, p.pki->server.private_key_path};
-  auto real = p.http->listen(address, tls ? &files : nullptr, websockets_only);
+  auto real = p.http->listen(address, tls ? &files : nullptr, {websockets_only, proxies_of(p, what)});
   if (!real) return fail(real.error().code, std::string(what) + " " + address + ": " + real.error().message);
   out = *real;
   return {};
@@ -102,7 +111,10 @@ Status listen_mqtt(Server::Parts& p, broker::Listener::Kind kind, const char* wh
   listener.kind = kind;
   listener.address = address;
   listener.certificate = {p.pki->server.certificate_chain_path, p.pki->server.private_key_path};
-  listener.plain_policy = p.config.server.mqtt_policy;
+  const bool is_unix = kind == broker::Listener::Kind::kUnix;
+  listener.plain_policy = is_unix ? p.config.server.unix_policy : p.config.server.mqtt_policy;
+  listener.unix_mode = parse_number<unsigned>(p.config.server.unix_mode, 8).value_or(0600);
+  listener.proxies = proxies_of(p, what);
   listener.https = [http = p.http.get(), files = listener.certificate](
                        int descriptor, const SocketAddress& peer, std::string prefix) {
     http->adopt(descriptor, peer, std::move(prefix), &files);
@@ -122,6 +134,8 @@ Status open_listeners(Server::Parts& p) {
   if (auto ok = listen_mqtt(p, Kind::kMqtts, "mqtts_listen", c.mqtts_listen, p.endpoints.mqtts); !ok)
     return ok;
   if (auto ok = listen_mqtt(p, Kind::kMqtt, "mqtt_listen", c.mqtt_listen, p.endpoints.mqtt); !ok) return ok;
+  if (auto ok = listen_mqtt(p, Kind::kUnix, "unix_listen", c.unix_listen, p.endpoints.unix_socket); !ok)
+    return ok;
   if (auto ok = listen_mqtt(p, Kind::kAlpn, "alpn_listen", c.alpn_listen, p.endpoints.alpn); !ok) {
     // Port 443 is the default for those who may have it; asked for by name, its absence is an error.
     if (c.alpn_listen != kDefaultAlpnListen) return ok;

@@ -53,7 +53,11 @@ struct Broker::Impl final : InternalPublisher {
   std::shared_ptr<Alive> alive = std::make_shared<Alive>();
   std::atomic<bool> running{false};
   std::mutex listeners_mutex;
-  std::vector<Listener> listeners;
+  struct Listening {
+    Listener listener;
+    std::shared_ptr<std::atomic<size_t>> unfinished;
+  };
+  std::vector<Listening> listeners;
   std::atomic<uint32_t> next_shard{0};  // for who comes by way of HTTP
   std::mutex refused_mutex;
   ShardStats refused;  // by publish(), on many threads
@@ -163,6 +167,9 @@ Status Broker::check(const Options& options) {
   if (options.observation_interval < Duration{1000} || options.observation_interval > Duration{3'600'000}) {
     return bad("observation_interval: 1 s to 1 h");
   }
+  if (options.unfinished_max == 0 || options.sources_max == 0) {
+    return bad("unfinished_max, sources_max: at least 1");
+  }
   if (options.filters_per_subscribe_max == 0 || options.subscriptions_per_connection_max == 0 ||
       options.connections_max == 0) {
     return bad("filters_per_subscribe_max, subscriptions_per_connection_max, connections_max: at least 1");
@@ -198,14 +205,20 @@ Status Broker::start() {
 
 namespace {
 
+bool has_tls(const Listener& listener) {
+  return listener.kind == Listener::Kind::kMqtts || listener.kind == Listener::Kind::kAlpn;
+}
+
 // What each shard's acceptor of this listener works with.
-Result<std::vector<std::shared_ptr<const ListenerState>>> make_states(const ShardContext& context,
-                                                                      const Listener& listener) {
+Result<std::vector<std::shared_ptr<const ListenerState>>> make_states(
+    const ShardContext& context, const Listener& listener,
+    const std::shared_ptr<std::atomic<size_t>>& unfinished) {
   std::vector<std::shared_ptr<const ListenerState>> states;
   for (const auto& shard : context.shards) {
     auto state = std::make_shared<ListenerState>();
     state->listener = listener;
-    if (listener.kind != Listener::Kind::kMqtt) {
+    state->unfinished = unfinished;
+    if (has_tls(listener)) {
       // One context for each shard: no lock between them, and its callback knows where it runs.
       auto tls = TlsContext::create(
           {.files = listener.certificate,
@@ -220,23 +233,33 @@ Result<std::vector<std::shared_ptr<const ListenerState>>> make_states(const Shar
   return states;
 }
 
+Result<BoundSockets> bind(const Listener& listener, size_t shards) {
+  if (listener.kind != Listener::Kind::kUnix) return bind_listeners(listener.address, shards);
+  // One socket, of the first shard: Unix sockets are not shared out by the kernel, and a CONNECT moves its
+  // connection anyway.
+  auto descriptor = bind_unix_listener(listener.address, listener.unix_mode);
+  if (!descriptor) return fail(descriptor.error());
+  return BoundSockets{{*descriptor}, listener.address};
+}
+
 }  // namespace
 
 Result<std::string> Broker::listen(const Listener& listener) {
   ShardContext& context = impl_->context;
   if (!impl_->running.load()) return fail(ErrorCode::kUnavailable, "the broker is not running");
-  if (listener.kind == Listener::Kind::kMqtt && listener.plain_policy.empty()) {
+  if (!has_tls(listener) && listener.plain_policy.empty()) {
     return fail(ErrorCode::kInvalidArgument,
                 "a plain MQTT listener needs a policy: the name of an IoT policy, or 'open'");
   }
-  auto states = make_states(context, listener);
+  auto unfinished = std::make_shared<std::atomic<size_t>>(0);
+  auto states = make_states(context, listener, unfinished);
   if (!states) return fail(states.error());
-  auto bound = bind_listeners(listener.address, context.shards.size());
+  auto bound = bind(listener, context.shards.size());
   if (!bound) return fail(bound.error());
   const std::lock_guard lock(impl_->listeners_mutex);
   const size_t index = impl_->listeners.size();
-  impl_->listeners.push_back(listener);
-  for (size_t i = 0; i < context.shards.size(); ++i) {
+  impl_->listeners.push_back({listener, std::move(unfinished)});
+  for (size_t i = 0; i < bound->descriptors.size(); ++i) {
     Shard& shard = *context.shards[i];
     shard.run_here([&] { shard.listen(bound->descriptors[i], index, (*states)[i]); });
   }
@@ -259,8 +282,8 @@ Status Broker::reload_certificates() {
   if (!impl_->running.load()) return fail(ErrorCode::kUnavailable, "the broker is not running");
   const std::lock_guard lock(impl_->listeners_mutex);
   std::vector<std::vector<std::shared_ptr<const ListenerState>>> states;  // by listener, then shard
-  for (const Listener& listener : impl_->listeners) {
-    auto made = make_states(context, listener);
+  for (const auto& [listener, unfinished] : impl_->listeners) {
+    auto made = make_states(context, listener, unfinished);
     if (!made) return fail(made.error());
     states.push_back(std::move(*made));
   }
@@ -291,6 +314,9 @@ void Broker::stop(Duration grace) {
   }
   for (const auto& shard : shards) shard->quit();
   for (const auto& shard : shards) shard->join();
+  for (const auto& [listener, unfinished] : impl_->listeners) {
+    if (listener.kind == Listener::Kind::kUnix) ::unlink(listener.address.c_str());
+  }
 }
 
 InternalPublisher& Broker::publisher() {

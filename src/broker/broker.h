@@ -8,6 +8,7 @@
 
 #include "broker/hooks.h"
 #include "broker/options.h"
+#include "core/address_list.h"
 #include "core/logger.h"
 #include "core/metrics.h"
 #include "core/random.h"
@@ -37,11 +38,17 @@ struct Listener {
     kMqtts,  // mutual TLS: a certificate known to the registry and ACTIVE is required
     kAlpn,   // TLS whose ClientHello decides: ALPN x-amzn-mqtt-ca is MQTT (as kMqtts), else `https` gets it
     kMqtt,   // plain TCP; `plain_policy` says what its clients may do
+    kUnix,   // a Unix socket, likewise
     kWebSocket,  // not to listen: of clients that adopt() takes
   } kind = Kind::kMqtts;
-  std::string address;   // "0.0.0.0:8883", "[::1]:0"; port 0 takes a free one
-  TlsFiles certificate;  // kMqtts, kAlpn
-  // kMqtt: "open" (everything allowed) or the name of an IoT policy; one that does not exist allows nothing.
+  std::string address;        // "0.0.0.0:8883", "[::1]:0"; port 0 takes a free one. kUnix: a path
+  unsigned unix_mode = 0600;  // kUnix: of the socket's file
+  TlsFiles certificate;       // kMqtts, kAlpn
+  // Unless null, each connection comes from one of these and begins with the header of the PROXY protocol;
+  // the address in it is the client's.
+  std::shared_ptr<const AddressList> proxies;
+  // kMqtt, kUnix: "open" (everything allowed) or the name of an IoT policy; one that does not exist allows
+  // nothing.
   std::string plain_policy;
   // kAlpn: takes over sockets that are not MQTT: descriptor, peer address, bytes read already (the start of
   // the ClientHello). Called on a shard's thread; must not block. http::Server::adopt fits.

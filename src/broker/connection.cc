@@ -9,6 +9,7 @@
 
 #include "broker/client_hello.h"
 #include "broker/shard.h"
+#include "core/proxy_protocol.h"
 
 namespace fleetward::broker {
 namespace {
@@ -54,11 +55,28 @@ Connection::Connection(uint64_t id, int descriptor, SocketAddress peer,
       peer_(std::move(peer)),
       listener_(std::move(listener)),
       protocol_(std::move(options)) {
-  if (listener_->listener.kind == Listener::Kind::kAlpn) stage_ = Stage::kHello;
+  listener_->unfinished->fetch_add(1, std::memory_order_relaxed);
+  if (listener_->listener.proxies) {
+    stage_ = Stage::kProxy;
+  } else {
+    begin_stage();
+  }
+}
+
+void Connection::begin_stage() {
+  stage_ = listener_->listener.kind == Listener::Kind::kAlpn ? Stage::kHello : Stage::kHandshake;
   if (listener_->listener.kind == Listener::Kind::kMqtts) start_tls();
 }
 
+void Connection::set_stage(Stage stage) {
+  stage_ = stage;
+  if (stage != Stage::kConnected || !unfinished_) return;
+  unfinished_ = false;
+  listener_->unfinished->fetch_sub(1, std::memory_order_relaxed);
+}
+
 Connection::~Connection() {
+  if (unfinished_) listener_->unfinished->fetch_sub(1, std::memory_order_relaxed);
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
@@ -117,6 +135,8 @@ void Connection::read() {
     shard_->pause(*this);
     return;
   }
+  const bool in_handshake = stage_ == Stage::kHello || (stage_ == Stage::kHandshake && tls_);
+  if (in_handshake && !shard_->may_shake_hands()) return;  // the loop calls again
   const auto buffer = shard_->read_buffer();
   const ssize_t n = ::recv(descriptor_, buffer.data(), buffer.size(), 0);
   if (n < 0) {
@@ -128,14 +148,37 @@ void Connection::read() {
     return;
   }
   shard_->after_receive(static_cast<size_t>(n));
-  const std::string_view bytes(buffer.data(), static_cast<size_t>(n));
-  if (stage_ == Stage::kHello) {
+  read_first({buffer.data(), static_cast<size_t>(n)});
+  if (live()) shard_->count_packets(*this);
+}
+
+// By the outermost layer that is not done with.
+void Connection::read_first(std::string_view bytes) {
+  if (stage_ == Stage::kProxy) {
+    read_proxy_header(bytes);
+  } else if (stage_ == Stage::kHello) {
     read_hello(bytes);
   } else if (tls_) {
     take_encrypted(bytes);
   } else {
     take_plain(bytes);
   }
+}
+
+void Connection::read_proxy_header(std::string_view bytes) {
+  in_.append(bytes);
+  ProxyHeader header = parse_proxy_header(in_);
+  if (header.state == ProxyHeader::State::kIncomplete) return;
+  if (header.state == ProxyHeader::State::kInvalid) {
+    shard_->refuse(*this, Refusal::kProxyHeader, "not a header of the PROXY protocol");
+    kill();
+    return;
+  }
+  if (header.source) peer_ = std::move(*header.source);
+  begin_stage();
+  if (stage_ == Stage::kHandshake && !shard_->admit_arrival(*this)) return;
+  const std::string rest = std::exchange(in_, {}).substr(header.bytes);
+  if (!rest.empty()) read_first(rest);
 }
 
 void Connection::read_hello(std::string_view bytes) {
@@ -149,6 +192,7 @@ void Connection::read_hello(std::string_view bytes) {
   }
   for (const std::string& name : hello.alpn) {
     if (name == kAlpnMqtt) {
+      if (!shard_->admit_arrival(*this)) return;
       stage_ = Stage::kHandshake;
       start_tls();
       const std::string prefix = std::exchange(in_, {});
@@ -359,14 +403,17 @@ void Connection::on_connect(const mqtt::Connect& connect) {
   shard_->on_connect(*this, connect);
 }
 void Connection::on_publish(const mqtt::Publish& publish, mqtt::AckTicket ticket) {
+  packets_left -= 1;
   shard_->on_publish(*this, publish, ticket);
 }
 void Connection::on_subscribe(uint16_t packet_id, std::span<const mqtt::RequestedSubscription> subscriptions,
                               const mqtt::Properties& /*properties*/) {
+  packets_left -= 1;
   shard_->on_subscribe(*this, packet_id, subscriptions);
 }
 void Connection::on_unsubscribe(uint16_t packet_id, std::span<const std::string_view> filters,
                                 const mqtt::Properties& /*properties*/) {
+  packets_left -= 1;
   shard_->on_unsubscribe(*this, packet_id, filters);
 }
 void Connection::on_puback(uint16_t /*packet_id*/, mqtt::ReasonCode /*reason*/, uint64_t cookie) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -45,6 +46,8 @@ const char* to_string(EndReason reason);
 struct ListenerState {
   Listener listener;
   std::shared_ptr<TlsContext> tls;  // null for plain ones
+  // How many of its connections have not got their CONNECT answered; all shards count.
+  std::shared_ptr<std::atomic<size_t>> unfinished;
 };
 
 // A CONNECT that has passed the codec, kept until the owner of the client id has answered it.
@@ -68,6 +71,7 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
   ~Connection() override;
 
   enum class Stage : uint8_t {
+    kProxy,      // the header of the PROXY protocol is not complete
     kHello,      // ALPN listener: the ClientHello is not complete
     kHandshake,  // up to the CONNECT packet, TLS handshake included
     kConnect,    // the CONNECT is read and not answered
@@ -99,7 +103,7 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
 
   uint64_t id() const { return id_; }
   Stage stage() const { return stage_; }
-  void set_stage(Stage stage) { stage_ = stage; }
+  void set_stage(Stage stage);
   mqtt::Session& protocol() { return protocol_; }
   std::string& out() { return out_; }
   size_t outbound_bytes() const { return out_.size() + wire_.size() - sent_; }
@@ -146,9 +150,16 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
   EndReason ending_reason = EndReason::kServerError;
   bool dirty = false;   // in the shard's list of connections to flush
   bool paused = false;  // in the shard's list of connections that are not read
+  // Of packets_per_second_max: what it may still send now; below 0 it is not read.
+  double packets_left = 0;
+  Timestamp packets_counted;  // of the steady clock
+  bool throttled = false;     // in the shard's list of those
 
  private:
   void read();
+  void read_first(std::string_view bytes);
+  void read_proxy_header(std::string_view bytes);
+  void begin_stage();
   void read_hello(std::string_view bytes);
   void start_tls();
   void take_encrypted(std::string_view bytes);
@@ -160,10 +171,11 @@ class Connection final : public EventSource, public mqtt::SessionHandler {
 
   const uint64_t id_;
   int descriptor_;
-  const SocketAddress peer_;
+  SocketAddress peer_;
   const std::shared_ptr<const ListenerState> listener_;
   Shard* shard_ = nullptr;
   Stage stage_ = Stage::kHandshake;
+  bool unfinished_ = true;  // counted as such
   mqtt::Session protocol_;
   std::unique_ptr<TlsEngine> tls_;
   std::unique_ptr<WebSocket> websocket_;

@@ -15,7 +15,7 @@ void add_address(std::vector<std::string>& known, std::string_view address) {
 
 void Observed::address(std::string_view address) {
   changed = true;
-  add_address(source_addresses, address);
+  if (!address.empty()) add_address(source_addresses, address);  // a Unix socket has none
 }
 
 Observed::Apart& Observed::apart_at(size_t counter) {
@@ -28,7 +28,7 @@ Observed::Apart& Observed::apart_at(size_t counter) {
 
 void Observed::note_address(Apart& counters, const CountedApart& of) {
   counters.connection = of.connection;
-  add_address(counters.source_addresses, of.address);
+  if (!of.address.empty()) add_address(counters.source_addresses, of.address);
 }
 
 Observed& Observations::of(std::string_view client_id, bool connected, Timestamp now) {

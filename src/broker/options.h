@@ -33,6 +33,8 @@ struct Options {
   Duration keepalive_max{1'200'000};  // a longer one, or none, is lowered to it
   Duration connect_timeout{10'000};   // from accept to CONNECT, TLS handshake included
   Duration websocket_lifetime_max{24 * 3'600'000};  // of a signed WebSocket; its credentials may end before
+  // PUBLISH, SUBSCRIBE and UNSUBSCRIBE packets of a client; it is not read while it is beyond. 0: no bound.
+  uint32_t packets_per_second_max = 0;
   // Bytes waiting for a slow reader. Beyond it QoS 0 is dropped (counted), QoS 1 and 2 stay in the queue
   // below.
   size_t outbound_bytes_max = 1 << 20;
@@ -48,9 +50,13 @@ struct Options {
   bool aws_wildcards = true;
 
   // --- the whole broker
-  size_t connections_max = 100'000;        // accepted beyond it: closed at once, counted
-  size_t sessions_max = 500'000;           // persistent ones, connected or not
-  Duration session_expiry_max{3'600'000};  // the life of a persistent session after its disconnect
+  size_t connections_max = 100'000;  // accepted beyond it: closed at once, counted
+  size_t unfinished_max = 10'000;    // of one listener, before CONNECT; beyond it: closed at once
+  uint32_t connect_rate_max = 0;     // connections in a second; beyond it: closed at once. 0: no bound
+  uint32_t connect_rate_per_source_max = 0;  // of one IPv4 address or IPv6 /64
+  size_t sources_max = 65'536;               // that are told apart for it
+  size_t sessions_max = 500'000;             // persistent ones, connected or not
+  Duration session_expiry_max{3'600'000};    // the life of a persistent session after its disconnect
   size_t retained_messages_max = 500'000;
   size_t retained_bytes_max = size_t{1} << 30;
   size_t queued_bytes_max = size_t{1} << 30;  // of all sessions together; as queue_bytes_max beyond it

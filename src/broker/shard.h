@@ -15,6 +15,7 @@
 
 #include "broker/broker.h"
 #include "broker/commit_gate.h"
+#include "broker/connect_limiter.h"
 #include "broker/connection.h"
 #include "broker/cut_chains.h"
 #include "broker/event_loop.h"
@@ -43,6 +44,8 @@ struct ShardContext {
   mqtt::TopicLimits topic_limits;
   RetainedStore retained;
   std::vector<std::unique_ptr<Shard>> shards;
+  ConnectLimiter limiter{options.connect_rate_max, options.connect_rate_per_source_max, options.sources_max};
+  const std::shared_ptr<std::atomic<size_t>> websockets_unfinished = std::make_shared<std::atomic<size_t>>(0);
   std::atomic<size_t> connections{0};
   std::atomic<uint64_t> last_shared_message{0};  // session.h
   std::atomic<uint64_t> last_routed{0};          // session_store.h
@@ -97,6 +100,12 @@ class Shard {
   std::string& message_buffer() { return message_buffer_; }
   mqtt::Packet& packet() { return packet_; }
   void after_receive(size_t bytes);
+  // A part of the handshakes that are ready: the connections that are open do not wait for all of them.
+  bool may_shake_hands() { return handshakes_left_ > 0 && handshakes_left_-- > 0; }
+  // A client has come, whose address is known. False: too many do, and it is closed.
+  bool admit_arrival(Connection& connection);
+  // After what was read of it: it is not read for a while if it sends too much.
+  void count_packets(Connection& connection);
   void after_send(size_t bytes) { stats_.bytes_out.add(bytes); }
   bool must_pause(const Connection& connection) const;
   void pause(Connection& connection);
@@ -182,6 +191,7 @@ class Shard {
   void end_pending();
   void tick();
   void resume_paused();
+  void resume_throttled();
   void observe(Timestamp now, bool only_absent);
   void take_counted_topics();
   // The round waits for the gathering batch of this shard.
@@ -192,6 +202,7 @@ class Shard {
   // Null: refused, and the socket is closed.
   Connection* add_connection(int descriptor, SocketAddress peer,
                              std::shared_ptr<const ListenerState> listener);
+  bool arrival_is_logged();
   static Timestamp deadline_of(const Connection& connection);
   void move_pending();
   void answer_connect(Connection& connection);
@@ -314,7 +325,9 @@ class Shard {
   size_t work_next_ = 0;
   std::vector<std::pair<MessagePtr, std::string>> internal_;  // to publish, with the client id of a will
   std::vector<Connection*> dirty_, ending_, moving_;
-  std::vector<uint64_t> paused_;
+  std::vector<uint64_t> paused_, throttled_;
+  int handshakes_left_ = 0;        // in this wake-up
+  Timestamp next_arrival_logged_;  // of the refused ones
   std::vector<std::unique_ptr<Connection>> graveyard_;
   std::map<size_t, std::unique_ptr<Acceptor>> listeners_;  // by index
   bool accept_failed_ = false;

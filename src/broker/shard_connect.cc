@@ -70,8 +70,43 @@ void Shard::accept_from(Acceptor& acceptor) {
       return;
     }
     stats_.accepted.add();
-    add_connection(descriptor, describe_address(address), acceptor.state());
+    const Listener& listener = acceptor.state()->listener;
+    SocketAddress peer = describe_address(address);
+    if (listener.proxies && !listener.proxies->contains(peer.ip)) {
+      stats_.refuse(Refusal::kProxySource);
+      if (arrival_is_logged()) {
+        logger_.warn("mqtt_refused", {{"reason", to_string(Refusal::kProxySource)}, {"peer", peer.ip}});
+      }
+      ::close(descriptor);
+      continue;
+    }
+    Connection* connection = add_connection(descriptor, std::move(peer), acceptor.state());
+    // Behind a proxy its address is not known yet, and on the shared port not yet whether it is MQTT's.
+    if (connection != nullptr && connection->stage() == Connection::Stage::kHandshake) {
+      admit_arrival(*connection);
+    }
   }
+}
+
+// Not each of a flood.
+bool Shard::arrival_is_logged() {
+  if (steady_ < next_arrival_logged_) return false;
+  next_arrival_logged_ = steady_ + Duration{1000};
+  return true;
+}
+
+bool Shard::admit_arrival(Connection& connection) {
+  const auto verdict = context_.limiter.ask(connection.peer_ip(), steady_);
+  if (verdict == ConnectLimiter::Verdict::kAdmitted) return true;
+  const bool of_source = verdict == ConnectLimiter::Verdict::kTooManyOfSource;
+  const Refusal refusal = of_source ? Refusal::kConnectRateOfSource : Refusal::kConnectRate;
+  if (arrival_is_logged()) {
+    refuse(connection, refusal, "more connections than [broker] allows in a second");
+  } else {
+    stats_.refuse(refusal);
+  }
+  connection.kill();
+  return false;
 }
 
 Connection* Shard::add_connection(int descriptor, SocketAddress peer,
@@ -79,6 +114,12 @@ Connection* Shard::add_connection(int descriptor, SocketAddress peer,
   if (context_.connections.fetch_add(1, std::memory_order_relaxed) >= options_.connections_max) {
     context_.connections.fetch_sub(1, std::memory_order_relaxed);
     stats_.refuse(Refusal::kConnectionsMax);
+    ::close(descriptor);
+    return nullptr;
+  }
+  if (listener->unfinished->load(std::memory_order_relaxed) >= options_.unfinished_max) {
+    context_.connections.fetch_sub(1, std::memory_order_relaxed);
+    stats_.refuse(Refusal::kUnfinishedMax);
     ::close(descriptor);
     return nullptr;
   }
@@ -122,7 +163,8 @@ void Shard::check_connection(uint64_t id, Timestamp deadline, Timestamp& next) {
   const bool expired = connection.live() && connection.ends_at.ms != 0 && connection.ends_at <= steady_;
   // A connection that is not being read cannot be blamed for its silence.
   const bool excused =
-      connection.live() && !expired && (connection.paused || connection.protocol().unacknowledged() > 0);
+      connection.live() && !expired &&
+      (connection.paused || connection.throttled || connection.protocol().unacknowledged() > 0);
   if (at > steady_ || excused) {
     next = at > steady_ ? at : steady_ + Duration{1000};
     connection.timer_at = next;
@@ -343,6 +385,8 @@ void Shard::answer_connect(Connection& connection) {
   connection.protocol().remember(session->unreleased);
   connection.protocol().accept(connection.out(), accept, steady_);
   connection.set_stage(Connection::Stage::kConnected);
+  connection.packets_left = options_.packets_per_second_max;
+  connection.packets_counted = steady_;
   if (connection.device.caller) connection.ends_at = steady_ + websocket_lifetime(connection);
   connection.timer_at = {};
   set_timer(connection);

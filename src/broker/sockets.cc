@@ -5,6 +5,8 @@
 #include <cstring>
 #include <netinet/in.h>
 #include <string_view>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include <unistd.h>
 
@@ -99,6 +101,37 @@ Result<BoundSockets> bind_listeners(const std::string& address, size_t count) {
     out.descriptors.push_back(*descriptor);
   }
   return out;
+}
+
+Result<int> bind_unix_listener(const std::string& path, unsigned mode) {
+  sockaddr_un to{};
+  to.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof to.sun_path) {
+    return fail(ErrorCode::kInvalidArgument, "'" + path + "' is no path of at most 107 bytes");
+  }
+  std::memcpy(to.sun_path, path.data(), path.size());
+  const auto* address = reinterpret_cast<const sockaddr*>(&to);
+  struct stat there{};
+  if (::lstat(path.c_str(), &there) == 0) {
+    if (!S_ISSOCK(there.st_mode)) return fail(ErrorCode::kInvalidArgument, path + " is there and no socket");
+    const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0) return system_error(path, errno);
+    // Of a server that died nothing is left but the name.
+    const bool dead = ::connect(probe, address, sizeof to) != 0 && errno == ECONNREFUSED;
+    ::close(probe);
+    if (!dead) return fail(ErrorCode::kConflict, path + ": somebody listens there");
+    if (::unlink(path.c_str()) != 0) return system_error(path, errno);
+  }
+  const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return system_error(path, errno);
+  // The mode before the name is there: nobody comes in between the two.
+  if (::fchmod(descriptor, mode) != 0 || ::bind(descriptor, address, sizeof to) != 0 ||
+      ::chmod(path.c_str(), mode) != 0 || ::listen(descriptor, kBacklog) != 0) {
+    const int error = errno;
+    ::close(descriptor);
+    return system_error(path, error);
+  }
+  return descriptor;
 }
 
 }  // namespace fleetward::broker

@@ -16,4 +16,9 @@ struct BoundSockets {
 // connections (SO_REUSEPORT). kConflict if anybody else listens there, kPermissionDenied, kInvalidArgument.
 Result<BoundSockets> bind_listeners(const std::string& address, size_t count);
 
+// One listening socket at a path of the file system, whose mode becomes `mode` (0600). A socket that nobody
+// listens on any more is replaced. kConflict: somebody does; kInvalidArgument: the path is too long, or
+// something else is there.
+Result<int> bind_unix_listener(const std::string& path, unsigned mode);
+
 }  // namespace fleetward::broker

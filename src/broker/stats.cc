@@ -20,6 +20,11 @@ struct Exported {
 
 constexpr std::array<std::string_view, static_cast<size_t>(Refusal::kCount)> kRefusalNames = {
     "connections_max",
+    "unfinished_max",
+    "connect_rate",
+    "connect_rate_of_source",
+    "proxy_source",
+    "proxy_header",
     "tls_handshake",
     "alpn",
     "certificate_unknown",
@@ -32,6 +37,7 @@ constexpr std::array<std::string_view, static_cast<size_t>(Refusal::kCount)> kRe
     "connect_invalid",
     "sessions_max",
     "protocol_error",
+    "packet_rate",
     "publish_not_authorized",
     "publish_topic",
     "publish_too_large",

@@ -27,6 +27,11 @@ class Count {
 // Why something was refused or dropped: the label of fleetward_broker_refused_total.
 enum class Refusal : uint8_t {
   kConnectionsMax,
+  kUnfinishedMax,
+  kConnectRate,
+  kConnectRateOfSource,
+  kProxySource,
+  kProxyHeader,
   kTlsHandshake,
   kAlpn,
   kCertificateUnknown,
@@ -39,6 +44,7 @@ enum class Refusal : uint8_t {
   kConnectInvalid,
   kSessionsMax,
   kProtocolError,
+  kPacketRate,  // not read for a while
   kPublishNotAuthorized,
   kPublishTopic,
   kPublishTooLarge,

@@ -1,6 +1,7 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 
+#include "core/proxy_protocol.h"
 #include "http/server_impl.h"
 #include "http/spool.h"
 #include "http/wire.h"
@@ -77,6 +78,32 @@ asio::awaitable<bool> Server::Impl::Connection::read_more(Duration timeout) {
     const bool sent = co_await flush_tls();
     if (input_.size() > before) co_return true;
     if (!open || !sent) co_return false;
+  }
+}
+
+asio::awaitable<bool> Server::Impl::Connection::read_proxy_header() {
+  stream_.expires_after(server_.options.head_timeout);
+  buffer_.resize(kReadBytes);
+  for (;;) {
+    ProxyHeader header = parse_proxy_header(input_);
+    if (header.state == ProxyHeader::State::kComplete) {
+      input_.erase(0, header.bytes);
+      if (header.source) peer_ = std::move(*header.source);
+      co_return true;
+    }
+    error_code ec;
+    size_t n = 0;
+    if (header.state == ProxyHeader::State::kIncomplete) {
+      n = co_await stream_.async_read_some(asio::buffer(buffer_),
+                                           asio::redirect_error(asio::use_awaitable, ec));
+    }
+    if (ec || n == 0) {
+      server_.count(Broken::kProxy);
+      server_.logger.info("http_request_refused",
+                          {{"peer", peer_.ip}, {"reason", "not a header of the PROXY protocol"}});
+      co_return false;
+    }
+    input_.append(buffer_, 0, n);
   }
 }
 
@@ -298,7 +325,10 @@ asio::awaitable<bool> Server::Impl::Connection::one_request() {
   parser.head.tls = tls_ != nullptr;
   parser.head.peer_address = peer_.ip;
   parser.head.websockets_only = websockets_only_;
-  if (tls_) parser.head.client_certificate_id = tls_->certificate_id();
+  if (tls_) {
+    parser.head.client_certificate_id = tls_->certificate_id();
+    parser.head.server_name = tls_->server_name();
+  }
   if (const auto length = parser.content_length()) parser.head.content_length = *length;
   if (parser.head.headers.has("upgrade") && parser.upgrade()) {
     co_await upgrade(parser);
@@ -405,7 +435,8 @@ asio::awaitable<void> Server::Impl::Connection::shut_down() {
 }
 
 asio::awaitable<void> Server::Impl::Connection::serve() {
-  const bool ready = !tls_ || co_await handshake();
+  const bool begun = !behind_proxy_ || co_await read_proxy_header();
+  const bool ready = begun && (!tls_ || co_await handshake());
   if (ready) {
     while (co_await one_request()) {
     }

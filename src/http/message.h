@@ -46,6 +46,7 @@ struct RequestHead {
   uint64_t content_length = 0;  // 0 if chunked or absent
   bool tls = false;
   std::string peer_address;           // "192.0.2.7"
+  std::string server_name;            // SNI, or empty
   std::string client_certificate_id;  // of a verified mutual-TLS peer, else empty
   bool websockets_only = false;       // it came to a listener of that kind
 

@@ -56,7 +56,7 @@ Server::Impl::Impl(ServerOptions o, std::shared_ptr<Handler> h, Logger& l, Metri
       failed_handshakes(m.counter("fleetward_http_tls_failures_total", "TLS handshakes that failed.")),
       requests(m.counter("fleetward_http_requests_total", "Requests whose head arrived.")),
       workers(static_cast<size_t>(options.worker_threads)) {
-  const char* reasons[] = {"head", "head_too_large", "target", "version", "upgrade", "body"};
+  const char* reasons[] = {"head", "head_too_large", "target", "version", "upgrade", "body", "proxy"};
   static_assert(std::size(reasons) == static_cast<size_t>(Broken::kCount));
   for (size_t i = 0; i < broken.size(); ++i) {
     broken[i] = &m.counter("fleetward_http_bad_requests_total",
@@ -94,7 +94,7 @@ Result<std::shared_ptr<TlsContext>> Server::Impl::context_of(const TlsFiles& fil
 }
 
 void Server::Impl::start(tcp::socket socket, SocketAddress peer, std::string prefix,
-                         std::shared_ptr<TlsContext> tls, bool websockets_only) {
+                         std::shared_ptr<TlsContext> tls, const ListenOptions& listening) {
   std::shared_ptr<Connection> connection;
   {
     const std::lock_guard lock(mutex);
@@ -111,7 +111,7 @@ void Server::Impl::start(tcp::socket socket, SocketAddress peer, std::string pre
     error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);
     connection = std::make_shared<Connection>(*this, std::move(socket), std::move(peer), std::move(prefix),
-                                              std::move(tls), websockets_only);
+                                              std::move(tls), listening);
     connections.emplace(connection.get(), connection);
     open_connections.Set(static_cast<double>(connections.size()));
   }
@@ -147,10 +147,15 @@ asio::awaitable<void> Server::Impl::accept_loop(std::shared_ptr<tcp::acceptor> a
     }
     const auto peer = socket.remote_endpoint(ec);
     if (ec) continue;
+    const auto& proxies = listening.options.proxies;
+    if (proxies && !proxies->contains(address_text(peer.address()))) {
+      count(Broken::kProxy);
+      continue;  // the socket closes
+    }
     std::shared_ptr<TlsContext> context;
     if (listening.tls) context = context_of(*listening.tls).value_or(nullptr);  // made by listen()
     start(std::move(socket), {address_text(peer.address()), peer.port()}, {}, std::move(context),
-          listening.websockets_only);
+          listening.options);
   }
 }
 
@@ -196,10 +201,11 @@ Server::Server(ServerOptions options, std::shared_ptr<Handler> handler, Logger& 
 
 Server::~Server() = default;
 
-Result<std::string> Server::listen(const std::string& address, const TlsFiles* tls, bool websockets_only) {
+Result<std::string> Server::listen(const std::string& address, const TlsFiles* tls,
+                                   const ListenOptions& options) {
   const auto endpoint = parse_endpoint(address);
   if (!endpoint) return fail(endpoint.error());
-  Impl::Listening listening{.tls = std::nullopt, .websockets_only = websockets_only};
+  Impl::Listening listening{.tls = std::nullopt, .options = options};
   if (tls != nullptr) {
     listening.tls = *tls;
     if (auto made = impl_->context_of(*tls); !made) return fail(made.error());
@@ -263,7 +269,7 @@ void Server::adopt(int socket_descriptor, const SocketAddress& peer, std::string
     ::close(socket_descriptor);
     return;
   }
-  impl_->start(std::move(socket), peer, std::move(prefix), std::move(context), false);
+  impl_->start(std::move(socket), peer, std::move(prefix), std::move(context), {});
 }
 
 void Server::stop(Duration grace) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "core/address_list.h"
 #include "core/logger.h"
 #include "core/metrics.h"
 #include "core/result.h"
@@ -29,6 +30,14 @@ struct ServerOptions {
   Duration idle_timeout{120'000};               // between requests of a connection
 };
 
+struct ListenOptions {
+  // Every request that is no upgrade is refused, and RequestHead says so to the handler.
+  bool websockets_only = false;
+  // Unless null, each connection comes from one of these and begins with the header of the PROXY protocol;
+  // the address in it is the client's.
+  std::shared_ptr<const AddressList> proxies = nullptr;
+};
+
 // HTTP/1.1 server of the control plane (Boost.Beast inside). start/listen/stop from one thread.
 class Server {
  public:
@@ -36,11 +45,10 @@ class Server {
   ~Server();
 
   // "127.0.0.1:4566"; port 0 takes a free one. The real "address:port" in the answer. With `tls` speaks
-  // HTTPS, asks for (but does not require) a client certificate, and reports its id in RequestHead. With
-  // `websockets_only` every request that is no upgrade is refused, and RequestHead says so to the handler.
+  // HTTPS, asks for (but does not require) a client certificate, and reports its id in RequestHead.
   // kConflict: port in use.
   Result<std::string> listen(const std::string& address, const TlsFiles* tls = nullptr,
-                             bool websockets_only = false);
+                             const ListenOptions& options = {});
   // Takes over an accepted, connected TCP socket on which nothing was read yet (the ALPN listener hands over
   // those that are not MQTT). `prefix` holds bytes read already; with `tls` the server performs the TLS
   // handshake itself. Any thread; after stop() the socket is closed.

@@ -44,7 +44,7 @@ struct Server::Impl {
   prometheus::Counter& refused_connections;
   prometheus::Counter& overloaded;
   // What is wrong with a request that never reaches the handler: the label of its counter.
-  enum class Broken : uint8_t { kHead, kHeadTooLarge, kTarget, kVersion, kUpgrade, kBody, kCount };
+  enum class Broken : uint8_t { kHead, kHeadTooLarge, kTarget, kVersion, kUpgrade, kBody, kProxy, kCount };
   std::array<prometheus::Counter*, static_cast<size_t>(Broken::kCount)> broken;
   prometheus::Counter& failed_handshakes;
   prometheus::Counter& requests;
@@ -69,13 +69,13 @@ struct Server::Impl {
   // What every connection of a listener has.
   struct Listening {
     std::optional<TlsFiles> tls;
-    bool websockets_only = false;
+    ListenOptions options;
   };
   Result<std::shared_ptr<TlsContext>> context_of(const TlsFiles& files);
   asio::awaitable<void> accept_loop(std::shared_ptr<tcp::acceptor> acceptor, Listening listening);
   void count(Broken what) { broken[static_cast<size_t>(what)]->Increment(); }
   void start(tcp::socket socket, SocketAddress peer, std::string prefix, std::shared_ptr<TlsContext> tls,
-             bool websockets_only);
+             const ListenOptions& listening);
   void stop(Duration grace);
   // Asks every connection for it, on its executor. Under the mutex.
   void each(void (Connection::*action)());
@@ -88,11 +88,12 @@ struct Server::Impl {
 class Server::Impl::Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(Impl& server, tcp::socket socket, SocketAddress peer, std::string prefix,
-             std::shared_ptr<TlsContext> tls, bool websockets_only)
+             std::shared_ptr<TlsContext> tls, const ListenOptions& listening)
       : server_(server),
         stream_(std::move(socket)),
         peer_(std::move(peer)),
-        websockets_only_(websockets_only),
+        websockets_only_(listening.websockets_only),
+        behind_proxy_(listening.proxies != nullptr),
         input_(std::move(prefix)) {
     if (tls) tls_ = std::make_unique<TlsEngine>(std::move(tls));
   }
@@ -106,6 +107,8 @@ class Server::Impl::Connection : public std::enable_shared_from_this<Connection>
   void cut() { stream_.close(); }
 
  private:
+  // Takes the header of the PROXY protocol off.
+  asio::awaitable<bool> read_proxy_header();
   asio::awaitable<bool> handshake();
   // Appends to input_, decrypted.
   asio::awaitable<bool> read_more(Duration timeout);
@@ -138,8 +141,8 @@ class Server::Impl::Connection : public std::enable_shared_from_this<Connection>
   Impl& server_;
   beast::tcp_stream stream_;
   std::unique_ptr<TlsEngine> tls_;
-  const SocketAddress peer_;
-  const bool websockets_only_;
+  SocketAddress peer_;
+  const bool websockets_only_, behind_proxy_;
   std::string input_;  // received, not yet parsed
   std::string buffer_;
   std::string wire_;  // encrypted, to be sent

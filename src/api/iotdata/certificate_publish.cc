@@ -1,8 +1,13 @@
 #include "api/iotdata/iotdata.h"
+#include "core/encoding.h"
 #include "core/json.h"
+#include "core/text.h"
 
 namespace fleetward::api::iotdata {
 namespace {
+
+constexpr uint32_t kExpirySecondsMax = 7 * 24 * 3600;
+constexpr size_t kCorrelationBytesMax = 64 * 1024;
 
 http::Response answer(int status, std::string_view message, const std::string& trace_id) {
   http::Response out;
@@ -43,6 +48,9 @@ Result<broker::Message> read_message(const http::RequestHead& head, std::string_
       message.content_type = parameter.value;
     } else if (parameter.name == "responseTopic" && parameter.value.size() <= 256) {
       message.response_topic = parameter.value;
+    } else if (const auto seconds = parse_number<uint32_t>(parameter.value);
+               parameter.name == "messageExpiry" && seconds && *seconds <= kExpirySecondsMax) {
+      message.expiry_seconds = *seconds;
     } else {
       return fail(ErrorCode::kInvalidArgument,
                   "The query parameter '" + parameter.name + "' is unknown or its value is invalid");
@@ -52,6 +60,21 @@ Result<broker::Message> read_message(const http::RequestHead& head, std::string_
     auto properties = parse_user_properties(text);
     if (!properties) return fail(properties.error());
     message.user_properties = std::move(*properties);
+  }
+  if (const auto text = head.headers.get("x-amz-mqtt5-correlation-data"); !text.empty()) {
+    auto data = from_base64(text);
+    if (!data || data->size() > kCorrelationBytesMax) {
+      return fail(ErrorCode::kInvalidArgument,
+                  "x-amz-mqtt5-correlation-data must be base64 of at most 64 KiB");
+    }
+    message.correlation_data = std::move(*data);
+  }
+  if (const auto text = head.headers.get("x-amz-mqtt5-payload-format-indicator"); !text.empty()) {
+    if (text != "UTF8_DATA" && text != "UNSPECIFIED_BYTES") {
+      return fail(ErrorCode::kInvalidArgument,
+                  "x-amz-mqtt5-payload-format-indicator must be UTF8_DATA or UNSPECIFIED_BYTES");
+    }
+    message.payload_is_utf8 = text == "UTF8_DATA";
   }
   return message;
 }
@@ -66,6 +89,9 @@ http::Response run(const CertificatePublishDependencies& d, const http::RequestH
   auto message = read_message(head, topic);
   if (!message) return answer(400, message.error().message, trace_id);
   message->payload = std::move(payload);
+  if (message->payload_is_utf8 && !is_utf8(message->payload)) {
+    return answer(400, "The payload is not UTF-8, as x-amz-mqtt5-payload-format-indicator says", trace_id);
+  }
   if (auto ok = check_message(d.broker, *message); !ok) {
     return answer(status_of(ok.error().code), ok.error().message, trace_id);
   }
@@ -73,7 +99,7 @@ http::Response run(const CertificatePublishDependencies& d, const http::RequestH
                                               .named_policy = {},
                                               .client_id = {},
                                               .source_address = head.peer_address,
-                                              .server_name = {},
+                                              .server_name = head.server_name,
                                               .now = d.clock.now()};
   const auto policy = d.authorizer.compile(*snapshot, connection);
   if (!policy->allows(registry::DeviceAction::kPublish, topic) ||

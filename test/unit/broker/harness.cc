@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <thread>
 
 #include <poll.h>
@@ -27,15 +28,25 @@ void write_file(const std::string& path, const std::string& text) {
 
 // ---------------------------------------------------------------- client
 
-TestClient::TestClient(const std::string& address, const DeviceFiles* device, const std::string& alpn) {
-  const size_t colon = address.rfind(':');
-  descriptor_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_port = htons(static_cast<uint16_t>(std::stoi(address.substr(colon + 1))));
-  ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &to.sin_addr);
-  if (::connect(descriptor_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return;
+TestClient::TestClient(const std::string& address, const DeviceFiles* device, const std::string& alpn,
+                       const std::string& first) {
+  if (address.starts_with('/')) {
+    descriptor_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un to{};
+    to.sun_family = AF_UNIX;
+    address.copy(to.sun_path, sizeof to.sun_path - 1);
+    if (::connect(descriptor_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return;
+  } else {
+    const size_t colon = address.rfind(':');
+    descriptor_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<uint16_t>(std::stoi(address.substr(colon + 1))));
+    ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &to.sin_addr);
+    if (::connect(descriptor_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return;
+  }
   up_ = true;
+  send(first);
   if (device == nullptr) return;
   context_ = SSL_CTX_new(TLS_client_method());
   if (!device->certificate_path.empty()) {
@@ -434,6 +445,12 @@ void Harness::set_counted_topics(CountedTopicsPtr topics) {
   const std::lock_guard lock(counted_mutex_);
   counted_ = std::move(topics);
 }
+Result<std::string> Harness::listen(Listener listener) {
+  if (listener.address.empty()) listener.address = "127.0.0.1:0";
+  if (listener.plain_policy.empty()) listener.plain_policy = "open";
+  return broker->listen(listener);
+}
+
 std::string Harness::listen_plain(const std::string& policy) {
   Listener listener;
   listener.kind = Listener::Kind::kMqtt;
@@ -445,7 +462,8 @@ std::string Harness::listen_plain(const std::string& policy) {
 }
 
 std::string Harness::listen_tls(Listener::Kind kind,
-                                std::function<void(int, const SocketAddress&, std::string)> https) {
+                                std::function<void(int, const SocketAddress&, std::string)> https,
+                                std::shared_ptr<const AddressList> proxies) {
   if (!pki) {
     auto opened = registry::open_pki(directory, {"localhost"}, random, clock.now());
     EXPECT_TRUE(opened);
@@ -456,6 +474,7 @@ std::string Harness::listen_tls(Listener::Kind kind,
   listener.address = "127.0.0.1:0";
   listener.certificate = {pki->server.certificate_chain_path, pki->server.private_key_path};
   listener.https = std::move(https);
+  listener.proxies = std::move(proxies);
   auto address = broker->listen(listener);
   EXPECT_TRUE(address) << address.error().message;
   return address ? *address : "";

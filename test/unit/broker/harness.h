@@ -59,8 +59,9 @@ struct ConnectOptions {
 // Blocking; every wait gives up after ten seconds and fails the test.
 class TestClient {
  public:
+  // `address`: "127.0.0.1:1883", or the path of a Unix socket. `first` is sent before all else.
   explicit TestClient(const std::string& address, const DeviceFiles* device = nullptr,
-                      const std::string& alpn = {});
+                      const std::string& alpn = {}, const std::string& first = {});
   ~TestClient();
   TestClient(const TestClient&) = delete;
   TestClient& operator=(const TestClient&) = delete;
@@ -149,8 +150,11 @@ struct Harness {
   void restart();
   void start();
   std::string listen_plain(const std::string& policy = "open");
+  // Plain, with what the caller has set beside.
+  Result<std::string> listen(Listener listener);
   std::string listen_tls(Listener::Kind kind = Listener::Kind::kMqtts,
-                         std::function<void(int, const SocketAddress&, std::string)> https = {});
+                         std::function<void(int, const SocketAddress&, std::string)> https = {},
+                         std::shared_ptr<const AddressList> proxies = nullptr);
   DeviceFiles device(const std::string& name, bool registered = true);
   void set_status(const DeviceFiles& device, registry::CertificateStatus status);
   // Creates the policy and attaches it.
