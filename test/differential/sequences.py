@@ -129,8 +129,9 @@ class Sequence:
         for _ in range(self.random.choice([1, 1, 1, 2, 3])):
             name, options = self.filter(), self.random.randrange(3)
             if version == 5:
-                # No local goes by the filter: mosquitto 2.0.11 does not take it back when a subscription is replaced.
-                options |= (4 if len(name) % 3 == 0 else 0) | self.random.choice([0, 8]) | self.random.choice([0, 0, 0x10, 0x20])
+                # No local and retain as published go by the filter: mosquitto 2.0.11 keeps the first ones when a
+                # subscription is replaced.
+                options |= 4 * (len(name) % 3 == 0) | 8 * (len(name) % 2 == 0) | self.random.choice([0, 0, 0x10, 0x20])
             filters.append(text(name) + bytes([options]))
         values = {}
         if SUBSCRIPTION_IDS and version == 5 and self.random.random() < 0.3:

@@ -94,7 +94,7 @@ def compare(seed, ports, differences, used):
             legal = label.split(" ")[0] not in ("illegal", "illegal:", "stray")
             for player in players:
                 player.play(connection, action, legal)
-            for _ in range(6):
+            for _ in range(40):
                 answers = [player.answer() for player in players]
                 kinds, explained = explain(label, answers, differences)
                 if not kinds:
