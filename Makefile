@@ -4,7 +4,7 @@ BUILD := build/release
 # Two compilers at a time: the linker and the larger units need about 1 GB each.
 JOBS ?= $(shell nproc)
 
-.PHONY: run demo build test unit e2e check fuzz format install clean
+.PHONY: run demo build test unit e2e check fuzz tsan format install clean
 
 run: build
 	$(BUILD)/fleetward demo
@@ -31,6 +31,10 @@ check: build
 # Every fuzz target over its committed corpus and a fixed number of new inputs.
 fuzz: install
 	tools/fuzz.sh
+
+# Races, in the unit tests of the rooms that have threads. A build of its own, some ten minutes.
+tsan: install
+	tools/tsan.sh
 
 test: check unit e2e fuzz
 
