@@ -141,6 +141,10 @@ Status read_section(const std::string& file, const std::string& section, const t
       section == "alerts" || std::any_of(config_keys().begin(), config_keys().end(),
                                          [&](const ConfigKey& k) { return k.section == section; });
   if (table == nullptr || !known) return wrong(at(file, where) + "unknown section or key '" + section + "'");
+  // First: the other keys' defaults depend on it. A word that is none is refused with them.
+  if (section == "broker" && (*table)["behaviour"].value<std::string>() == "aws") {
+    config.broker = broker::Options::aws();
+  }
   if (section == "alerts") return read_alerts(file, *table, config);
   return read_table(file, section, section, *table, config_keys(), config);
 }

@@ -209,13 +209,21 @@ void add_detect_delivery_lake(std::vector<ConfigKey>& out) {
 
 void add_broker(std::vector<ConfigKey>& out) {
   Section s(out, "broker");
+  Config aws;
+  aws.broker = broker::Options::aws();
+  s.beside("aws", aws);
+  s.choice<broker::Behaviour>(
+      "behaviour", MEMBER(broker.behaviour),
+      {{"standard", broker::Behaviour::kStandard}, {"aws", broker::Behaviour::kAws}},
+      "Whose limits and habits the keys below start from: `standard` follows MQTT 3.1.1 and 5, `aws` the "
+      "service (`mqtt.md`). Each key still has its own value if it is given.");
   s.number("shards", MEMBER(broker.shards), 0, 64, "Event loops, each with its own thread. 0: one per core.");
   s.size("packet_bytes_max", MEMBER(broker.packet_bytes_max), kKiB, kMiB, "A whole control packet.");
   s.size("payload_bytes_max", MEMBER(broker.payload_bytes_max), 0, kMiB,
          "The payload of a PUBLISH or a will.");
   s.number("topic_bytes_max", MEMBER(broker.topic_bytes_max), 1, 65'535,
            "A topic, without `$aws/rules/<rule>/` and `$share/<group>/`.");
-  s.number("topic_slashes_max", MEMBER(broker.topic_slashes_max), 0, 65'535, "Slashes of a topic, likewise.");
+  s.number("topic_slashes_max", MEMBER(broker.topic_slashes_max), 0, 127, "Slashes of a topic, likewise.");
   s.number("filters_per_subscribe_max", MEMBER(broker.filters_per_subscribe_max), 1, 10'000,
            "Filters of one SUBSCRIBE.");
   s.number("subscriptions_per_connection_max", MEMBER(broker.subscriptions_per_connection_max), 1, 1'000'000,
@@ -228,9 +236,9 @@ void add_broker(std::vector<ConfigKey>& out) {
            "Unacknowledged QoS 1 and 2 messages to a client.");
   s.number("topic_alias_max", MEMBER(broker.topic_alias_max), 0, 65'535, "Topic aliases a client may set.");
   s.duration("keepalive_min", MEMBER(broker.keepalive_min), seconds(0), hours(18),
-             "Shorter keep-alives are raised to it, as the service does; MQTT 5 clients are told.");
-  s.duration("keepalive_max", MEMBER(broker.keepalive_max), seconds(1), hours(18),
-             "Longer keep-alives, or none, are lowered to it.");
+             "Shorter keep-alives are raised to it; MQTT 5 clients are told.");
+  s.duration("keepalive_max", MEMBER(broker.keepalive_max), seconds(0), hours(18),
+             "Longer keep-alives, or none, are lowered to it. `0s`: no bound.");
   s.duration("connect_timeout", MEMBER(broker.connect_timeout), seconds(1), minutes(10),
              "From accept to CONNECT, the TLS handshake included.");
   s.duration("websocket_lifetime_max", MEMBER(broker.websocket_lifetime_max), minutes(1), hours(24 * 365),
@@ -251,6 +259,14 @@ void add_broker(std::vector<ConfigKey>& out) {
   s.number("queue_messages_max", MEMBER(broker.queue_messages_max), 0, 100'000'000,
            "QoS 1 and 2 messages waiting for one session.");
   s.size("queue_bytes_max", MEMBER(broker.queue_bytes_max), 0, 64 * kGiB, "Their bytes.");
+  s.number("qos_max", MEMBER(broker.qos_max), 0, 2,
+           "The highest QoS of what clients publish and are granted.");
+  s.flag("subscribe_qos_strict", MEMBER(broker.subscribe_qos_strict),
+         "A SUBSCRIBE of MQTT 3.1.1 above `qos_max` ends the connection, rather than being granted less.");
+  s.flag("retained_for_wildcards", MEMBER(broker.retained_for_wildcards),
+         "New subscriptions with wildcards get retained messages, too.");
+  s.flag("dollar_client_ids", MEMBER(broker.dollar_client_ids), "Client ids may start with `$`.");
+  s.number("client_id_bytes_max", MEMBER(broker.client_id_bytes_max), 23, 65'535, "A client id.");
   s.flag("aws_wildcards", MEMBER(broker.aws_wildcards),
          "Filters match as in AWS IoT Core (`a/#` does not match `a`, `+` no empty level) rather than as in "
          "MQTT.");

@@ -28,6 +28,8 @@ std::shared_ptr<const mqtt::SessionOptions> protocol_options(const Options& opti
   out->topic_alias_maximum = options.topic_alias_max;
   out->filters_max = options.filters_per_subscribe_max;
   out->client_id_bytes_max = options.client_id_bytes_max;
+  out->maximum_qos = options.qos_max;
+  out->subscribe_qos_strict = options.subscribe_qos_strict;
   out->keep_alive_min_s = static_cast<uint16_t>(options.keepalive_min.count() / 1000);
   out->keep_alive_max_s = static_cast<uint16_t>(options.keepalive_max.count() / 1000);
   out->topic_limits = {options.topic_bytes_max, options.topic_slashes_max + 1, true};
@@ -154,15 +156,15 @@ Status Broker::check(const Options& options) {
   if (options.packet_bytes_max < 1024 || options.packet_bytes_max > (1 << 20)) {
     return bad("packet_bytes_max: 1 KiB to 1 MiB");
   }
-  if (options.payload_bytes_max > options.packet_bytes_max) {
-    return bad("payload_bytes_max: at most packet_bytes_max");
-  }
-  if (options.topic_slashes_max > 31) return bad("topic_slashes_max: at most 31");
+  if (options.topic_slashes_max > 127) return bad("topic_slashes_max: at most 127");
+  if (options.qos_max > 2) return bad("qos_max: at most 2");
   if (options.receive_max == 0 || options.inflight_max == 0 || options.unreleased_max == 0) {
     return bad("receive_max, inflight_max and unreleased_max: at least 1");
   }
-  if (options.keepalive_max < options.keepalive_min || options.keepalive_max.count() > 65'535'000) {
-    return bad("keepalive_max: from keepalive_min to 65535 s");
+  const bool bounded = options.keepalive_max.count() != 0;
+  if ((bounded && options.keepalive_max < options.keepalive_min) ||
+      options.keepalive_min.count() > 65'535'000 || options.keepalive_max.count() > 65'535'000) {
+    return bad("keepalive_max: from keepalive_min to 65535 s, or 0");
   }
   if (options.observation_interval < Duration{1000} || options.observation_interval > Duration{3'600'000}) {
     return bad("observation_interval: 1 s to 1 h");

@@ -7,9 +7,9 @@
 
 namespace fleetward::broker {
 
-// An allocator that asks the kernel for huge pages where a piece is large enough to fill some. A big table that is read at
-// random costs a page walk at each step otherwise, which under a hypervisor is dearer than the miss itself. A kernel that
-// has none to give changes nothing.
+// An allocator that asks the kernel for huge pages where a piece is large enough to fill some. A big table
+// that is read at random costs a page walk at each step otherwise, which under a hypervisor is dearer than
+// the miss itself. A kernel that has none to give changes nothing.
 template <typename T>
 struct HugePages {
   using value_type = T;

@@ -8,30 +8,39 @@
 
 namespace fleetward::broker {
 
-// Every bound of the broker, with its default. Source: the quotas of AWS IoT Core, except
-// where a comment says otherwise. Ranges are checked by check(); the configuration file maps onto these
-// fields.
+// Whose habits the broker has where the specifications leave a choice, or a service does not follow them.
+enum class Behaviour : uint8_t {
+  kStandard,  // MQTT 3.1.1 and MQTT 5
+  kAws,       // AWS IoT Core
+};
+
+// Every bound and habit of the broker, with its default: of kStandard here, of kAws in aws(). Nothing else
+// knows which of both it is. Ranges are checked by check(); the configuration file maps onto these fields.
 struct Options {
+  // With the limits and habits of AWS IoT Core (its quotas; docs/reference/mqtt.md).
+  static Options aws();
+  Behaviour behaviour = Behaviour::kStandard;
+
   // Event loops, each with its own thread, connections and sessions. 0: one per core. 0..64.
   uint32_t shards = 0;
 
   // --- one packet
-  size_t packet_bytes_max = 149'504;      // a whole control packet. 1 KiB..1 MiB
-  size_t payload_bytes_max = 128 * 1024;  // PUBLISH payload, also of a will
-  size_t topic_bytes_max = 256;           // without "$aws/rules/<rule>/" and "$share/<group>/"
-  size_t topic_slashes_max = 7;           // same exemption
-  size_t client_id_bytes_max = 128;
-  size_t filters_per_subscribe_max = 8;
+  size_t packet_bytes_max = 1 << 20;   // a whole control packet. 1 KiB..1 MiB
+  size_t payload_bytes_max = 1 << 20;  // PUBLISH payload, also of a will; a packet has no more anyway
+  size_t topic_bytes_max = 65'535;     // without "$aws/rules/<rule>/" and "$share/<group>/"
+  size_t topic_slashes_max = 127;      // same exemption. 0..127
+  size_t client_id_bytes_max = 1024;
+  size_t filters_per_subscribe_max = 1024;  // also of an UNSUBSCRIBE
 
   // --- one connection
-  size_t subscriptions_per_connection_max = 50;
-  uint16_t receive_max = 100;         // unacknowledged QoS 1 and 2 from the client (announced to v5 clients)
-  uint16_t unreleased_max = 4096;     // QoS 2 from a 3.1.1 client that it has not released
-  uint16_t inflight_max = 100;        // unacknowledged QoS 1 and 2 to the client; a v5 client may lower it
-  uint16_t topic_alias_max = 8;       // from the client; the broker sends none
-  Duration keepalive_min{30'000};     // a shorter wish is raised to it; v5 clients are told
-  Duration keepalive_max{1'200'000};  // a longer one, or none, is lowered to it
-  Duration connect_timeout{10'000};   // from accept to CONNECT, TLS handshake included
+  size_t subscriptions_per_connection_max = 100'000;
+  uint16_t receive_max = 100;        // unacknowledged QoS 1 and 2 from the client (announced to v5 clients)
+  uint16_t unreleased_max = 4096;    // QoS 2 from a 3.1.1 client that it has not released
+  uint16_t inflight_max = 100;       // unacknowledged QoS 1 and 2 to the client; a v5 client may lower it
+  uint16_t topic_alias_max = 8;      // from the client; the broker sends none
+  Duration keepalive_min{0};         // a shorter wish is raised to it; v5 clients are told
+  Duration keepalive_max{0};         // a longer one, or none, is lowered to it. 0: no bound
+  Duration connect_timeout{10'000};  // from accept to CONNECT, TLS handshake included
   Duration websocket_lifetime_max{24 * 3'600'000};  // of a signed WebSocket; its credentials may end before
   // PUBLISH, SUBSCRIBE and UNSUBSCRIBE packets of a client; it is not read while it is beyond. 0: no bound.
   uint32_t packets_per_second_max = 0;
@@ -45,9 +54,15 @@ struct Options {
   size_t authorization_cache_max = 256;  // remembered decisions
   uint64_t refusals_logged_max = 10;     // log lines about one connection; more are only counted
 
+  // --- habits
+  uint8_t qos_max = 2;  // of what clients publish; more ends the connection (v5: 0x9B)
+  // A SUBSCRIBE of 3.1.1 that asks for more than qos_max ends the connection; else qos_max is granted.
+  bool subscribe_qos_strict = false;
   // Filters match as in AWS IoT Core ("a/#" does not match "a", "+" no empty level) rather than as in
   // MQTT 4.7.
-  bool aws_wildcards = true;
+  bool aws_wildcards = false;
+  bool retained_for_wildcards = true;  // a new subscription with wildcards gets retained messages, too
+  bool dollar_client_ids = true;       // a client id may start with '$'
 
   // --- the whole broker
   size_t connections_max = 100'000;  // accepted beyond it: closed at once, counted
@@ -56,7 +71,8 @@ struct Options {
   uint32_t connect_rate_per_source_max = 0;  // of one IPv4 address or IPv6 /64
   size_t sources_max = 65'536;               // that are told apart for it
   size_t sessions_max = 500'000;             // persistent ones, connected or not
-  Duration session_expiry_max{3'600'000};    // the life of a persistent session after its disconnect
+  // The life of a persistent session after its disconnect.
+  Duration session_expiry_max{int64_t{365} * 86'400'000};
   size_t retained_messages_max = 500'000;
   size_t retained_bytes_max = size_t{1} << 30;
   size_t queued_bytes_max = size_t{1} << 30;  // of all sessions together; as queue_bytes_max beyond it

@@ -7,7 +7,8 @@ namespace fleetward::broker {
 RetainedStore::RetainedStore(const Options& options)
     : messages_max_(options.retained_messages_max),
       bytes_max_(options.retained_bytes_max),
-      matching_(options.aws_wildcards ? mqtt::MatchOptions::aws() : mqtt::MatchOptions{}) {}
+      matching_(options.aws_wildcards ? mqtt::MatchOptions::aws() : mqtt::MatchOptions{}),
+      for_wildcards_(options.retained_for_wildcards) {}
 
 bool RetainedStore::set(const MessagePtr& message) {
   const std::lock_guard lock(mutex_);
@@ -55,6 +56,7 @@ std::vector<MessagePtr> RetainedStore::match(std::string_view filter, Timestamp 
     if (auto message = get(filter); message && fresh(*message)) out.push_back(std::move(message));
     return out;
   }
+  if (!for_wildcards_) return out;
   // Only topics that start with the levels before the first wildcard can match.
   const std::string_view prefix = filter.substr(0, filter.find_first_of("+#"));
   const std::lock_guard lock(mutex_);

@@ -66,7 +66,7 @@ struct ClientSession {
   std::map<uint64_t, Outgoing> inflight;
   size_t inactive = 0;  // QoS 2 ones that the client's window has not taken since it came back: they go first
   boost::container::deque<Outgoing> queue;  // takes no memory while it is empty
-  size_t queue_bytes = 0;  // of both
+  size_t queue_bytes = 0;                   // of both
   uint64_t next_sequence = 1;
   // Packet identifiers of QoS 2 publishes taken from the client and not released; while it is connected, its
   // protocol machine has them.

@@ -229,7 +229,7 @@ void Shard::on_connect(Connection& connection, const mqtt::Connect& connect) {
     request.client_id = context_.dependencies.random.uuid();
     request.assigned = true;
   }
-  if (request.client_id.front() == '$') {
+  if (request.client_id.front() == '$' && !options_.dollar_client_ids) {
     refuse_connect(connection, Refusal::kConnectInvalid, ReasonCode::kClientIdentifierNotValid,
                    "a client id may not start with '$'");
     return;

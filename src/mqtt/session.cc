@@ -179,6 +179,11 @@ Session::Check Session::handle_subscribe(const Subscribe& subscribe, SessionHand
     return Fault{ReasonCode::kSubscriptionIdentifiersNotSupported,
                  "subscription identifiers are not available (MQTT 5 section 3.2.2.3.12)"};
   }
+  const bool too_high = std::any_of(subscribe.subscriptions.begin(), subscribe.subscriptions.end(),
+                                    [&](const Subscription& s) { return s.qos > options_->maximum_qos; });
+  if (too_high && options_->subscribe_qos_strict && version() == Version::k311) {
+    return Fault{ReasonCode::kQosNotSupported, "SUBSCRIBE asks for a QoS above the maximum"};
+  }
   std::vector<RequestedSubscription> requested;
   requested.reserve(subscribe.subscriptions.size());
   for (const Subscription& subscription : subscribe.subscriptions) {

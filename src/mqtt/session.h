@@ -30,6 +30,8 @@ struct SessionOptions {
   uint16_t inflight_max = 1024;
   uint16_t topic_alias_maximum = 8;  // inbound aliases
   uint8_t maximum_qos = 2;           // 0 to 2, of what the client publishes
+  // A SUBSCRIBE of 3.1.1 that asks for more than maximum_qos ends the connection, as AWS IoT Core does.
+  bool subscribe_qos_strict = false;
   bool retain_available = true;
   bool wildcard_available = true;
   bool subscription_ids_available = false;

@@ -281,3 +281,21 @@ def test_aws_iot_device_sdk(server, name):
     assert present
     wait_for(lambda: (f"{name}/down", b"while away") in received, what="the queued message")
     connection.disconnect().result(20)
+
+
+def test_the_service_s_habits(new_server, name):
+    server = new_server(config=fleetward.DEFAULT_CONFIG + '[broker]\nbehaviour = "aws"\n')
+    thing = Thing(server, name)
+    with thing.client(version=V5) as client:
+        assert client.subscribe(f"{name}/#", 2) == [1]
+        client.publish(name, b"the parent")
+        client.publish(f"{name}/x", b"retained", retain=True)
+        assert client.receive().payload == b"retained"
+        with thing.client(f"{name}-late") as late:
+            late.subscribe(f"{name}/+")
+            late.subscribe(f"{name}/x")
+            assert late.receive().payload == b"retained" and late.messages.empty()
+        client.paho.reconnect_delay_set(60, 60)
+        client.paho.publish(f"{name}/x", b"", 2)
+        assert client.disconnected.wait(15)
+        assert client.disconnect_reason.value == 0x9B

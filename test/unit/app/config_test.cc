@@ -7,6 +7,20 @@
 namespace fleetward::app {
 namespace {
 
+TEST(Config, each_key_overrides_what_the_behaviour_sets) {
+  const auto standard = parse_config("[broker]\nbehaviour = \"standard\"\ntopic_slashes_max = 9\n", "f");
+  ASSERT_TRUE(standard);
+  EXPECT_EQ(standard->broker.qos_max, 2);
+  EXPECT_EQ(standard->broker.topic_slashes_max, 9U);
+  const auto aws = parse_config("[broker]\naws_wildcards = false\nbehaviour = \"aws\"\nqos_max = 2\n", "f");
+  ASSERT_TRUE(aws) << aws.error().message;
+  EXPECT_EQ(aws->broker.behaviour, broker::Behaviour::kAws);
+  EXPECT_EQ(aws->broker.topic_slashes_max, 7U);
+  EXPECT_EQ(aws->broker.qos_max, 2);
+  EXPECT_FALSE(aws->broker.aws_wildcards);
+  EXPECT_FALSE(parse_config("[broker]\nbehaviour = \"azure\"\n", "f"));
+}
+
 TEST(Config, ReadsUnitsAndKeepsDefaults) {
   const auto config = parse_config(R"(
     [detect]

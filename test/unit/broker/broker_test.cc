@@ -74,7 +74,7 @@ TEST(Broker, versions_are_translated_and_properties_travel) {
 }
 
 TEST(Broker, an_empty_client_id_is_given_one_and_keep_alive_is_bounded) {
-  Harness h;
+  Harness h(Harness::aws_options());
   TestClient client(h.listen_plain());
   ASSERT_EQ(client.connect({.client_id = "", .version = Version::k5, .keep_alive_s = 60'000}),
             ReasonCode::kSuccess);
@@ -402,7 +402,7 @@ TEST(Broker, a_log_in_trouble_stops_acknowledgements_and_recovers) {
 }
 
 TEST(Broker, limits_are_refused_with_the_protocols_own_error) {
-  Harness h;
+  Harness h(Harness::aws_options());
   const std::string at = h.listen_plain();
   const auto fresh = [&](TestClient& client) {
     ASSERT_EQ(client.connect({.client_id = "limits", .version = Version::k5}), ReasonCode::kSuccess);
@@ -449,6 +449,47 @@ TEST(Broker, limits_are_refused_with_the_protocols_own_error) {
   }
   EXPECT_EQ(client.subscribe({"one", "too many"}),
             (std::vector{ReasonCode::kQuotaExceeded, ReasonCode::kQuotaExceeded}));
+}
+
+// Each habit in which the service differs from the specifications.
+TEST(Broker, behaves_as_the_standards_or_as_the_service) {
+  for (const bool aws : {false, true}) {
+    Harness h(aws ? Harness::aws_options() : Harness::default_options());
+    const std::string at = h.listen_plain();
+    TestClient client(at);
+    ASSERT_EQ(client.connect({.client_id = "c", .version = Version::k5, .keep_alive_s = 0}),
+              ReasonCode::kSuccess);
+    EXPECT_EQ(client.server_keep_alive_s, aws ? 1200 : 0);
+    client.publish("kept/x", "retained", 1, true);
+    EXPECT_EQ(client.subscribe({"a/#"}, 2), (std::vector{static_cast<ReasonCode>(aws ? 1 : 2)}));
+    client.publish("a", "parent");
+    client.publish("a/b", "child");
+    if (!aws) {
+      EXPECT_EQ(client.receive().payload, "parent");
+    }
+    EXPECT_EQ(client.receive().payload, "child");
+    client.subscribe({"kept/#"});
+    if (!aws) {
+      EXPECT_EQ(client.receive().payload, "retained");
+    }
+    EXPECT_TRUE(client.quiet(20));
+    client.subscribe({"kept/x"});
+    EXPECT_EQ(client.receive().payload, "retained");
+    std::vector<std::string> filters = many("f", 9);
+    if (!aws) {
+      EXPECT_EQ(client.subscribe(filters).size(), 9U);
+      EXPECT_EQ(client.publish("1/2/3/4/5/6/7/8/9", std::string(200'000, 'x'), 2), ReasonCode::kSuccess);
+    } else {
+      client.send_publish("t", "x", 2, 9);
+      EXPECT_EQ(client.next().disconnect.reason, ReasonCode::kQosNotSupported);
+    }
+    TestClient dollar(at);
+    EXPECT_EQ(dollar.connect({.client_id = "$c"}),
+              aws ? ReasonCode::kClientIdentifierNotValid : ReasonCode::kSuccess);
+    TestClient old(at);
+    ASSERT_EQ(old.connect({.client_id = "old"}), ReasonCode::kSuccess);
+    EXPECT_EQ(old.subscribe({"t"}, 2).empty(), aws) << "AWS ends the connection";
+  }
 }
 
 TEST(Broker, slow_readers_lose_qos_0_and_are_cut_at_their_queue) {

@@ -405,6 +405,12 @@ Options Harness::default_options() {
   return options;
 }
 
+Options Harness::aws_options() {
+  Options options = Options::aws();
+  options.shards = 2;
+  return options;
+}
+
 Harness::Harness(Options o)
     : clock(SystemClock().now()),
       tables(registry::Tables::add_to(store)),

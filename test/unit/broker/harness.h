@@ -145,6 +145,7 @@ struct Harness {
   explicit Harness(Options options = default_options());
   ~Harness();
   static Options default_options();
+  static Options aws_options();
 
   // Ends the broker without any goodbye and starts it again on the same log.
   void restart();

@@ -162,6 +162,7 @@ class Script {
         {"inflight_max", [&] { options_.inflight_max = static_cast<uint16_t>(value); }},
         {"packet_bytes_max", [&] { options_.packet_bytes_max = value; }},
         {"maximum_qos", [&] { options_.maximum_qos = static_cast<uint8_t>(value); }},
+        {"subscribe_qos_strict", [&] { options_.subscribe_qos_strict = value != 0; }},
         {"retain_available", [&] { options_.retain_available = value != 0; }},
         {"shared_available", [&] { options_.shared_available = value != 0; }},
         {"wildcard_available", [&] { options_.wildcard_available = value != 0; }},
