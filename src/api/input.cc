@@ -33,6 +33,19 @@ std::string shown(const json::value& v) {
   return "'" + text + "'";
 }
 
+// As a part of a JSON pointer.
+std::string escaped(std::string_view name) {
+  std::string out;
+  for (const char c : name) {
+    if (c == '~' || c == '/') {
+      out += c == '~' ? "~0" : "~1";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 std::optional<int64_t> as_integer(const json::value& v, bool text_scalars) {
   if (v.is_int64()) return v.get_int64();
   if (v.is_double()) {
@@ -99,7 +112,8 @@ std::optional<Timestamp> parse_iso8601(std::string_view text) {
 }
 
 struct Input::Node {
-  std::string path;
+  std::string path;     // for people: "behaviors[0].criteria"
+  std::string pointer;  // RFC 6901: "/behaviors/0/criteria"
   const json::object* value;
   std::set<std::string, std::less<>> read;
 };
@@ -112,7 +126,7 @@ struct Input::State {
 
 Input::Input(const json::object& arguments, const ServiceStyle& style)
     : state_(std::make_shared<State>(State{style, std::nullopt, {}})) {
-  state_->nodes.push_back({"", &arguments, {}});
+  state_->nodes.push_back({"", "", &arguments, {}});
   node_ = &state_->nodes.back();
 }
 
@@ -157,9 +171,20 @@ const json::value* Input::take(std::string_view name, bool required) {
   return ok() ? v : nullptr;
 }
 
-Input Input::child(std::string path, const json::object& value) {
-  state_->nodes.push_back({std::move(path), &value, {}});
+std::string Input::pointer_of(std::string_view name) const {
+  return node_->pointer + "/" + escaped(name);
+}
+
+Input Input::child(std::string path, std::string pointer, const json::object& value) {
+  state_->nodes.push_back({std::move(path), std::move(pointer), &value, {}});
   return Input(state_, &state_->nodes.back());
+}
+Input Input::child(std::string_view name, const json::object& value) {
+  return child(path_of(name), pointer_of(name), value);
+}
+Input Input::child(std::string_view name, size_t index, const json::object& value) {
+  const std::string number = std::to_string(index);
+  return child(path_of(name) + "[" + number + "]", pointer_of(name) + "/" + number, value);
 }
 
 bool Input::check_string(const std::string& path, std::string_view text, const StringRule& rule) {
@@ -424,14 +449,14 @@ std::optional<Input> Input::object_opt(std::string_view name) {
     fail_at(path_of(name), shown(*v), "Member must be a structure");
     return std::nullopt;
   }
-  return child(path_of(name), v->get_object());
+  return child(name, v->get_object());
 }
 
 Input Input::object(std::string_view name) {
   static const json::object kNothing;
   take(name, true);
   auto found = object_opt(name);
-  return found ? *found : child(path_of(name), kNothing);
+  return found ? *found : child(name, kNothing);
 }
 
 std::vector<Input> Input::objects(std::string_view name, size_t count_min, size_t count_max) {
@@ -439,12 +464,11 @@ std::vector<Input> Input::objects(std::string_view name, size_t count_min, size_
   const json::array* list = take_array(name, true, count_min, count_max);
   if (list == nullptr) return out;
   for (size_t i = 0; i < list->size(); ++i) {
-    const std::string at = path_of(name) + "[" + std::to_string(i) + "]";
     if (!(*list)[i].is_object()) {
-      fail_at(at, shown((*list)[i]), "Member must be a structure");
+      fail_at(path_of(name) + "[" + std::to_string(i) + "]", shown((*list)[i]), "Member must be a structure");
       return {};
     }
-    out.push_back(child(at, (*list)[i].get_object()));
+    out.push_back(child(name, i, (*list)[i].get_object()));
   }
   return out;
 }
@@ -468,7 +492,8 @@ std::vector<std::pair<std::string, Input>> Input::object_map(std::string_view na
       fail_at(path_of(name) + "." + key, shown(entry.value()), "Member must be a structure");
       return {};
     }
-    out.emplace_back(key, child(path_of(name) + "." + key, entry.value().get_object()));
+    out.emplace_back(key, child(path_of(name) + "." + key, pointer_of(name) + "/" + escaped(key),
+                                entry.value().get_object()));
   }
   return out;
 }
@@ -508,18 +533,40 @@ void Input::accept_unused(std::string_view name) {
   node_->read.emplace(name);
 }
 
-http::ApiResult<void> Input::finish() const {
-  if (state_->error) return tl::unexpected<http::ApiError>(*state_->error);
-  if (!state_->style.refuse_unknown_members) return {};
-  for (const Node& node : state_->nodes) {
-    for (const auto& member : *node.value) {
-      const std::string_view key(member.key().data(), member.key().size());
-      if (node.read.find(key) != node.read.end()) continue;
-      const std::string path = node.path.empty() ? std::string(key) : node.path + "." + std::string(key);
-      return refuse(state_->style, "Unknown or unsupported member: " + path);
+void Input::known(std::span<const Shape> members) {
+  for (const Shape& shape : members) {
+    for (const auto& member : *node_->value) {
+      const std::string_view name = member.key();
+      if (shape.name != "*" && shape.name != name) continue;
+      node_->read.emplace(name);
+      if (shape.members.empty()) continue;
+      const json::value& v = member.value();
+      if (const json::object* structure = v.if_object()) child(name, *structure).known(shape.members);
+      const json::array* list = v.if_array();
+      for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
+        if (const json::object* one = (*list)[i].if_object()) child(name, i, *one).known(shape.members);
+      }
     }
   }
-  return {};
+}
+
+http::ApiResult<void> Input::finish() const {
+  if (state_->error) return tl::unexpected<http::ApiError>(*state_->error);
+  std::string first;
+  std::vector<std::string> unknown;
+  for (Node& node : state_->nodes) {
+    for (const auto& member : *node.value) {
+      const std::string_view key = member.key();
+      if (member.value().is_null() || node.read.find(key) != node.read.end()) continue;
+      const Input at(state_, &node);
+      if (unknown.empty()) first = at.path_of(key);
+      unknown.push_back(at.pointer_of(key));
+    }
+  }
+  if (unknown.empty()) return {};
+  auto error = refuse(state_->style, "Unknown or unsupported member: " + first).value();
+  error.unknown_members = std::move(unknown);
+  return tl::unexpected<http::ApiError>(std::move(error));
 }
 
 }  // namespace fleetward::api

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +66,13 @@ struct Tag {
   std::string key, value;
 };
 
+// The members of a structure that another room reads, for Input::known.
+struct Shape {
+  std::string_view name;  // "*": every member, whatever it is called
+  // Those of the structure, or of each structure in the list, that it holds; none: it may hold anything.
+  std::span<const Shape> members = {};
+};
+
 // Reads the arguments of one operation, remembering the first thing that is wrong. Readers answer an empty
 // value once anything failed, so that an operation reads everything in a row and then asks finish():
 //
@@ -73,9 +81,10 @@ struct Tag {
 //   const auto type = in.string_opt("thingTypeName", kThingName);
 //   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
 //
-// A member that nobody read is refused by finish() (nothing a client asks for is ignored silently); JSON null
-// counts as absent. Handles of nested objects share the state of the first and must not outlive `arguments`.
-// One thread.
+// Members that nobody read are refused by finish() (nothing a client asks for is ignored silently); JSON null
+// counts as absent. An installation that wants them ignored, as AWS does, has the dispatcher leave out what
+// the refusal names (http::ApiError::unknown_members): an operation must have changed nothing before it.
+// Handles of nested objects share the state of the first and must not outlive `arguments`. One thread.
 class Input {
  public:
   Input(const json::object& arguments, const ServiceStyle& style);
@@ -124,6 +133,8 @@ class Input {
   // The value as it is, nullptr if absent; marks it as read.
   const json::value* raw(std::string_view name);
   bool has(std::string_view name) const;  // does not mark it as read
+  // Marks these members, and theirs, as read: what else is in those structures is refused by finish().
+  void known(std::span<const Shape> members);
 
   // The token and the limit of a list operation. `operation` binds the token to it.
   Page page(std::string_view operation, std::string_view token_member, std::string_view limit_member,
@@ -149,8 +160,11 @@ class Input {
   Input(std::shared_ptr<State> state, Node* node) : state_(std::move(state)), node_(node) {}
 
   const json::value* take(std::string_view name, bool required);
-  Input child(std::string path, const json::object& value);
+  Input child(std::string path, std::string pointer, const json::object& value);
+  Input child(std::string_view name, const json::object& value);                // the member
+  Input child(std::string_view name, size_t index, const json::object& value);  // its element
   std::string path_of(std::string_view name) const;
+  std::string pointer_of(std::string_view name) const;
   void fail_at(const std::string& path, std::string_view shown, std::string_view reason);
   bool check_string(const std::string& path, std::string_view text, const StringRule& rule);
   std::optional<std::string> text_of(const std::string& path, const json::value& v, const StringRule& rule);

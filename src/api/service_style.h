@@ -20,8 +20,6 @@ struct ServiceStyle {
   bool sns_wording = false;
   // Query protocol: numbers, booleans and empty lists arrive as text.
   bool text_scalars = false;
-  // A member that no one read is refused; off: ignored.
-  bool refuse_unknown_members = true;
 };
 
 extern const ServiceStyle kIotStyle;

@@ -50,6 +50,7 @@ struct Config {
     std::string device_key = "p256";  // or "rsa2048"
     Duration clock_skew_max{15 * 60'000};
     bool metrics_over_tls = false;
+    bool ignore_unknown_members = false;  // unknown_members = "ignore"
   } api;
   struct Log {
     uint64_t queue_bytes_max = uint64_t{64} << 20;
@@ -65,6 +66,7 @@ struct Config {
     uint32_t profiles_per_target_max = 5;
     uint32_t behaviors_max = 100;
     uint32_t value_elements_max = 1000;
+    uint32_t population_min = 2;
     Duration value_retention{std::chrono::hours(14 * 24)};
     Duration violation_retention{std::chrono::hours(30 * 24)};
   } detect;

@@ -137,6 +137,11 @@ void add_account_api_log(std::vector<ConfigKey>& out) {
                "How far the time of a signature may be from the server's.");
   api.flag("metrics_over_tls", MEMBER(api.metrics_over_tls),
            "Answers `/metrics` on the HTTPS listeners too. It needs no signature.");
+  api.choice<bool>(
+      "unknown_members", MEMBER(api.ignore_unknown_members), {{"refuse", false}, {"ignore", true}},
+      "What becomes of a request with members (or query parameters) that its operation does not know: "
+      "refused, naming them, or run without them, as AWS does; then they are counted, and the first of each "
+      "operation is logged. S3's documents are refused always.");
   Section log(out, "log");
   log.size("queue_bytes_max", MEMBER(log.queue_bytes_max), kMiB, 64 * kGiB,
            "Records waiting for the log's writer; beyond it publishers feel back-pressure.");
@@ -167,6 +172,9 @@ void add_detect_delivery_lake(std::vector<ConfigKey>& out) {
   detect.number(
       "value_elements_max", MEMBER(detect.value_elements_max), 1, 100'000,
       "Elements of the values of a security profile's behaviors: counts, addresses, ports, summed.");
+  detect.number("population_min", MEMBER(detect.population_min), 1, 1'000'000,
+                "A statistical threshold is not evaluated at a tick for which fewer devices of the profile "
+                "have a value.");
   detect.duration("value_retention", MEMBER(detect.value_retention), minutes(1), hours(24 * 400),
                   "How long metric values are kept.");
   detect.duration("violation_retention", MEMBER(detect.violation_retention), minutes(1), hours(24 * 400),

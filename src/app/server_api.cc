@@ -140,6 +140,7 @@ Status start_api(Server::Parts& p) {
   options.account = p.scope;
   options.skew_max = p.config.api.clock_skew_max;
   options.metrics_over_tls = p.config.api.metrics_over_tls;
+  options.ignore_unknown_members = p.config.api.ignore_unknown_members;
   p.dispatcher = std::make_shared<http::Dispatcher>(options, *p.credentials, p.authorize, p.clock, p.random,
                                                     p.logger, p.metrics);
   add_account_services(p);

@@ -105,6 +105,7 @@ Status start_detect(Server::Parts& p) {
   pipeline::DetectStageOptions detect;
   detect.partitions = p.config.detect.partitions;
   detect.engine.tick = p.config.detect.tick;
+  detect.engine.population_min = p.config.detect.population_min;
   detect.values_kept = p.config.detect.value_retention;
   detect.violations_kept = p.config.detect.violation_retention;
   detect.alerts_without_sns = !p.config.alerts.targets.empty();

@@ -47,6 +47,10 @@ void Dispatcher::Impl::add_counters(const std::string& service) {
     c.results[i] = &metrics.counter("fleetward_api_requests_total", "API requests by service and result.",
                                     {{"service", service}, {"result", results[i]}});
   }
+  c.unknown_members = &metrics.counter("fleetward_api_unknown_members_total",
+                                       "Arguments unknown to their operation that were ignored, if `[api] "
+                                       "unknown_members` says so.",
+                                       {{"service", service}});
   c.seconds =
       &metrics.histogram("fleetward_api_request_seconds", "Time from the whole request to its answer.",
                          {0.001, 0.005, 0.02, 0.1, 0.5, 2, 10}, {{"service", service}});

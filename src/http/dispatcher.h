@@ -25,6 +25,9 @@ struct DispatcherOptions {
   Duration skew_max{15 * 60'000};
   uint64_t anonymous_body_max = uint64_t{1} << 20;
   bool metrics_over_tls = false;  // /metrics on HTTPS listeners too
+  // Arguments that an operation does not know are left out, counted and logged, as AWS leaves them out;
+  // otherwise its refusal stands. S3 has no such arguments.
+  bool ignore_unknown_members = false;
 };
 
 // May `caller` do `action` on `resource`? kPermissionDenied with AWS's sentence. Usually

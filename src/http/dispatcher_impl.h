@@ -2,7 +2,9 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,6 +39,7 @@ struct Dispatcher::Impl {
   struct Counters {
     prometheus::Counter* results[3];  // ok, refused (4xx), failed (5xx)
     prometheus::Histogram* seconds;
+    prometheus::Counter* unknown_members;
   };
   // Where a request belongs, from its head alone.
   struct Place {
@@ -65,6 +68,8 @@ struct Dispatcher::Impl {
   CertificatePublish certificate_publish;
   WebSocketTaker websocket;
   std::map<std::string, PublicHandler, std::less<>> publics;
+  std::mutex told_mutex;
+  std::set<std::string> told;  // "iot:CreateThing": its unknown members are in the log
 
   Impl(DispatcherOptions o, const CredentialLookup& k, AuthorizeFunction a, const Clock& c, Random& r,
        Logger& l, Metrics& m)
@@ -96,6 +101,10 @@ struct Dispatcher::Impl {
                  const std::string& request_id) const;
   void call(Outcome& outcome, size_t service, const Operation& operation, const json::object& arguments,
             const Call& call, const identity::RequestContext& context);
+  ApiResult<json::object> run_operation(const Service& service, const Operation& operation,
+                                        const json::object& arguments, const Call& call);
+  void account_for_unknown(const Service& service, const Operation& operation,
+                           const std::vector<std::string>& members);
   struct Bound {
     const Operation* operation;
     json::object arguments;

@@ -14,6 +14,27 @@ std::string_view api_version(std::string_view xml_namespace) {
   return xml_namespace.substr(xml_namespace.rfind('/') + 1);
 }
 
+// An operation that reads in several steps can name unknown members several times, but not often.
+constexpr int kUnknownRoundsMax = 4;
+constexpr size_t kMemberShown = 256;  // a name can be as long as a body
+
+// The member that a JSON pointer names; nothing happens if it is not there.
+void erase_member(json::value& document, std::string_view pointer) {
+  const size_t slash = pointer.rfind('/');
+  boost::system::error_code missing;
+  json::value* parent = document.find_pointer(pointer.substr(0, slash), missing);
+  if (parent == nullptr || !parent->is_object()) return;
+  std::string name;
+  for (size_t i = slash + 1; i < pointer.size(); ++i) {
+    if (pointer[i] == '~' && i + 1 < pointer.size()) {
+      name += pointer[++i] == '0' ? '~' : '/';
+    } else {
+      name += pointer[i];
+    }
+  }
+  parent->get_object().erase(name);
+}
+
 }  // namespace
 
 std::shared_ptr<identity::MapContext> request_context(const RequestHead& head, const identity::Caller& caller,
@@ -144,6 +165,35 @@ ApiResult<Dispatcher::Impl::Bound> Dispatcher::Impl::bind(size_t service, const 
   return Bound{&operation, std::move(*arguments)};
 }
 
+ApiResult<json::object> Dispatcher::Impl::run_operation(const Service& service, const Operation& operation,
+                                                        const json::object& arguments, const Call& call) {
+  auto result = operation.run(call, arguments);
+  if (result || result.error().unknown_members.empty() || !options.ignore_unknown_members) return result;
+  json::value known = arguments;
+  for (int round = 0; round < kUnknownRoundsMax; ++round) {
+    const std::vector<std::string> unknown = result.error().unknown_members;
+    account_for_unknown(service, operation, unknown);
+    for (const std::string& pointer : unknown) erase_member(known, pointer);
+    result = operation.run(call, known.get_object());
+    if (result || result.error().unknown_members.empty()) break;
+  }
+  return result;
+}
+
+void Dispatcher::Impl::account_for_unknown(const Service& service, const Operation& operation,
+                                           const std::vector<std::string>& members) {
+  counters.find(service.signing_name)->second.unknown_members->Increment(static_cast<double>(members.size()));
+  {
+    const std::scoped_lock lock(told_mutex);
+    if (!told.insert(service.signing_name + ":" + operation.name).second) return;
+  }
+  logger.log(LogLevel::kWarn, "api_unknown_member_ignored",
+             {{"service", service.signing_name},
+              {"operation", operation.name},
+              {"member", std::string_view(members.front()).substr(0, kMemberShown)},
+              {"note", "further ones of this operation are only counted"}});
+}
+
 void Dispatcher::Impl::call(Outcome& outcome, size_t service, const Operation& operation,
                             const json::object& arguments, const Call& call,
                             const identity::RequestContext& context) {
@@ -168,7 +218,7 @@ void Dispatcher::Impl::call(Outcome& outcome, size_t service, const Operation& o
       return fail_with(outcome, s, denied_error(s, ok.error().message), request_id);
     }
   }
-  auto result = operation.run(call, arguments);
+  auto result = run_operation(s, operation, arguments, call);
   if (!result) return fail_with(outcome, s, result.error(), request_id);
   outcome.response = answer_result(s, operation, *result, request_id);
 }

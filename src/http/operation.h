@@ -25,6 +25,9 @@ struct ApiError {
   std::string name;  // "ResourceNotFoundException"
   std::string message;
   json::object extra;
+  // JSON pointers (RFC 6901) of arguments that the operation does not know, if that is the error: it has done
+  // nothing.
+  std::vector<std::string> unknown_members = {};
 };
 
 template <typename T>

@@ -44,6 +44,7 @@ http::ApiResult<json::object> create(const Dependencies& d, const json::object& 
   role.max_session_seconds = static_cast<int>(in.integer_or("MaxSessionDuration", 3600, 3600, 43200));
   role.tags = read_tags(in);
   in.unsupported("PermissionsBoundary");
+  in.unsupported("MaxSigninSessionDuration");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   auto document = parse_document(trust, identity::kTrustRules);
   if (!document) return tl::unexpected(document.error());
@@ -114,6 +115,8 @@ http::ApiResult<json::object> update(const Dependencies& d, const json::object& 
   const std::string name = in.string("RoleName", kEntityName);
   const auto description = in.string_opt("Description", {.max = 1000});
   const auto duration = in.integer_opt("MaxSessionDuration", 3600, 43200);
+  in.unsupported("MaxSigninSessionDuration");
+  in.unsupported("ResetMaxSigninSessionDuration");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   return edit(d, name, [&](Role& role) -> http::ApiResult<void> {
     if (description) role.description = *description;

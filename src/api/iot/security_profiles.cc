@@ -10,6 +10,30 @@ using detect::SecurityProfile;
 constexpr StringRule kProfileDescription{.max = 1000, .check = check_printable};
 constexpr std::string_view kService = "iot.amazonaws.com";
 
+// What detect/ reads, whose own judgement comes later: with an unknown member nothing is judged.
+constexpr Shape kDimensionShape[] = {{"dimensionName"}, {"operator"}};
+constexpr Shape kValueShape[] = {{"count"}, {"cidrs"}, {"ports"}, {"number"}, {"numbers"}, {"strings"}};
+constexpr Shape kThresholdShape[] = {{"statistic"}};
+constexpr Shape kLearningShape[] = {{"confidenceLevel"}};
+constexpr Shape kCriteriaShape[] = {{"comparisonOperator"},
+                                    {"value", kValueShape},
+                                    {"durationSeconds"},
+                                    {"consecutiveDatapointsToAlarm"},
+                                    {"consecutiveDatapointsToClear"},
+                                    {"statisticalThreshold", kThresholdShape},
+                                    {"mlDetectionConfig", kLearningShape}};
+constexpr Shape kBehaviorShape[] = {
+    {"name"},           {"metric"},      {"metricDimension", kDimensionShape}, {"criteria", kCriteriaShape},
+    {"suppressAlerts"}, {"exportMetric"}};
+constexpr Shape kRetainShape[] = {{"metric"}, {"metricDimension", kDimensionShape}, {"exportMetric"}};
+constexpr Shape kTargetShape[] = {{"alertTargetArn"}, {"roleArn"}};
+constexpr Shape kTargetsShape[] = {{"SNS", kTargetShape}, {"*"}};  // a map, whose keys detect/ judges
+constexpr Shape kExportShape[] = {{"mqttTopic"}, {"roleArn"}};
+constexpr Shape kProfileShape[] = {{"behaviors", kBehaviorShape},
+                                   {"additionalMetricsToRetainV2", kRetainShape},
+                                   {"alertTargets", kTargetsShape},
+                                   {"metricsExportConfig", kExportShape}};
+
 // The members that Create and Update share, as given; what they hold is checked by detect/ inside the change,
 // where custom metrics and dimensions cannot go away.
 struct Given {
@@ -42,6 +66,7 @@ Given read_given(Input& in) {
   given.retain_v2 = read_array(in, "additionalMetricsToRetainV2");
   given.alert_targets = read_object(in, "alertTargets");
   given.export_config = read_object(in, "metricsExportConfig");
+  in.known(kProfileShape);
   return given;
 }
 
@@ -263,6 +288,7 @@ ApiResult<json::object> validate(const DetectDependencies& d, const http::Call&,
                                  const json::object& arguments) {
   Input in(arguments, kIotStyle);
   const json::array* behaviors = read_array(in, "behaviors");
+  in.known(kProfileShape);
   if (in.ok() && behaviors == nullptr) in.fail("behaviors", "is required");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   if (behaviors->size() > d.limits.behaviors_max) {

@@ -19,6 +19,23 @@ constexpr StringRule kRuleName{.min = 1, .max = 128, .chars = &kRuleNameChars};
 constexpr size_t kDocumentBytesMax = 256 * 1024;
 constexpr size_t kPageDefault = 100, kPageMax = 10'000;
 
+// What rules/ reads, and judges afterwards; so it does with actions other than these four.
+constexpr Shape kFirehoseShape[] = {{"roleArn"}, {"deliveryStreamName"}, {"separator"}, {"batchMode"}};
+constexpr Shape kPairShape[] = {{"key"}, {"value"}};
+constexpr Shape kHeadersShape[] = {{"payloadFormatIndicator"}, {"contentType"},
+                                   {"responseTopic"},          {"correlationData"},
+                                   {"messageExpiry"},          {"userProperties", kPairShape}};
+constexpr Shape kRepublishShape[] = {{"roleArn"}, {"topic"}, {"qos"}, {"headers", kHeadersShape}};
+constexpr Shape kS3Shape[] = {{"roleArn"}, {"bucketName"}, {"key"}, {"cannedAcl"}};
+constexpr Shape kSnsShape[] = {{"targetArn"}, {"roleArn"}, {"messageFormat"}};
+constexpr Shape kActionShape[] = {{"firehose", kFirehoseShape},
+                                  {"republish", kRepublishShape},
+                                  {"s3", kS3Shape},
+                                  {"sns", kSnsShape},
+                                  {"*"}};
+constexpr Shape kPayloadShape[] = {{"sql"},          {"description"},      {"actions", kActionShape},
+                                   {"ruleDisabled"}, {"awsIotSqlVersion"}, {"errorAction", kActionShape}};
+
 std::string rule_arn(const Dependencies& d, std::string_view name) {
   return d.account.arn("iot", "rule/" + std::string(name));
 }
@@ -81,11 +98,12 @@ ApiResult<rules::Rule> read_rule(const Dependencies& d, const http::Call& call, 
 }
 
 ApiResult<json::object> create(const Dependencies& d, const http::Call& call, const json::object& arguments) {
-  const json::object named{{"ruleName", json::string_or(arguments, "ruleName")}};
-  Input in(named, kIotStyle);
+  Input in(arguments, kIotStyle);
   const std::string name = read_name(in);
+  const std::string tagging = in.string_or("tags", "");
+  in.known(kPayloadShape);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
-  const auto tags = parse_tags(json::string_or(arguments, "tags"));
+  const auto tags = parse_tags(tagging);
   if (!tags) return tl::unexpected(tags.error());
   auto rule = read_rule(d, call, name, arguments);
   if (!rule) return tl::unexpected(rule.error());
@@ -126,9 +144,9 @@ ApiResult<json::object> change_rule(const Dependencies& d, const std::string& na
 
 ApiResult<json::object> replace(const Dependencies& d, const http::Call& call,
                                 const json::object& arguments) {
-  const json::object named{{"ruleName", json::string_or(arguments, "ruleName")}};
-  Input in(named, kIotStyle);
+  Input in(arguments, kIotStyle);
   const std::string name = read_name(in);
+  in.known(kPayloadShape);
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   auto rule = read_rule(d, call, name, arguments);
   if (!rule) return tl::unexpected(rule.error());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <initializer_list>
+#include <span>
 
 #include <pugixml.hpp>
 
@@ -12,9 +13,35 @@
 namespace fleetward::api::s3 {
 namespace {
 
+constexpr size_t kNameShown = 128;  // a name can be as long as the document
+
 tl::unexpected<ApiError> malformed() {
   return s3_fail("MalformedXML",
                  "The XML you provided was not well-formed or did not validate against our published schema");
+}
+
+// The elements that an element may hold: S3's schema, as far as it is here. What is outside of it is refused:
+// whoever sends it expects something of it.
+struct Schema {
+  std::string_view name;
+  std::span<const Schema> elements = {};
+};
+
+ApiStatus check_elements(const pugi::xml_node& node, std::span<const Schema> allowed,
+                         const std::string& path) {
+  for (const pugi::xml_node& child : node.children()) {
+    if (child.type() != pugi::node_element) continue;
+    const std::string_view name = child.name();
+    const std::string at = path + "/" + std::string(name.substr(0, kNameShown));
+    const auto known =
+        std::find_if(allowed.begin(), allowed.end(), [&](const Schema& one) { return one.name == name; });
+    if (known == allowed.end()) {
+      return s3_fail("MalformedXML", "The XML you provided did not validate against our published schema: " +
+                                         at + " is not a known element");
+    }
+    if (auto ok = check_elements(child, known->elements, at); !ok) return ok;
+  }
+  return {};
 }
 
 // The root element if it has that name (whatever its name space prefix).
@@ -29,6 +56,15 @@ ApiResult<pugi::xml_node> load(pugi::xml_document& document, std::string_view te
   std::string_view name = node.name();
   name.remove_prefix(name.find(':') + 1);  // npos + 1 is 0
   if (name != root) return malformed();
+  return node;
+}
+
+// The same, if it holds `allowed` alone.
+ApiResult<pugi::xml_node> load(pugi::xml_document& document, std::string_view text, std::string_view root,
+                               std::span<const Schema> allowed) {
+  auto node = load(document, text, root);
+  if (!node) return node;
+  if (auto ok = check_elements(*node, allowed, std::string(root)); !ok) return tl::unexpected(ok.error());
   return node;
 }
 
@@ -71,11 +107,28 @@ ApiResult<std::string> one_of(const pugi::xml_node& node, std::initializer_list<
 // More tags than any resource may have; the exact bound is the store's.
 constexpr size_t kTagsMax = 100;
 
+constexpr Schema kTag[] = {{"Key"}, {"Value"}};
+constexpr Schema kTagSet[] = {{"Tag", kTag}};
+constexpr Schema kTagging[] = {{"TagSet", kTagSet}};
+constexpr Schema kDeleteObject[] = {{"Key"}, {"VersionId"}, {"ETag"}, {"LastModifiedTime"}, {"Size"}};
+constexpr Schema kDelete[] = {{"Quiet"}, {"Object", kDeleteObject}};
+constexpr Schema kPart[] = {{"PartNumber"},        {"ETag"},         {"ChecksumCRC32"}, {"ChecksumCRC32C"},
+                            {"ChecksumCRC64NVME"}, {"ChecksumSHA1"}, {"ChecksumSHA256"}};
+constexpr Schema kComplete[] = {{"Part", kPart}};
+constexpr Schema kLocation[] = {{"Name"}, {"Type"}};
+constexpr Schema kDirectory[] = {{"DataRedundancy"}, {"Type"}};
+constexpr Schema kCreateBucket[] = {
+    {"LocationConstraint"}, {"Tags", kTagSet}, {"Location", kLocation}, {"Bucket", kDirectory}};
+constexpr Schema kVersioning[] = {{"Status"}, {"MfaDelete"}};
+constexpr Schema kOwnershipRule[] = {{"ObjectOwnership"}};
+constexpr Schema kOwnership[] = {{"Rule", kOwnershipRule}};
+constexpr Schema kPayment[] = {{"Payer"}};
+
 }  // namespace
 
 ApiResult<DeleteDocument> parse_delete_document(std::string_view text) {
   pugi::xml_document document;
-  const auto root = load(document, text, "Delete");
+  const auto root = load(document, text, "Delete", kDelete);
   if (!root) return tl::unexpected(root.error());
   DeleteDocument out;
   out.quiet = std::strcmp(root->child("Quiet").text().get(), "true") == 0;
@@ -95,7 +148,7 @@ ApiResult<DeleteDocument> parse_delete_document(std::string_view text) {
 
 ApiResult<std::vector<lake::CompletedPart>> parse_complete_document(std::string_view text, int parts_max) {
   pugi::xml_document document;
-  const auto root = load(document, text, "CompleteMultipartUpload");
+  const auto root = load(document, text, "CompleteMultipartUpload", kComplete);
   if (!root) return tl::unexpected(root.error());
   std::vector<lake::CompletedPart> parts;
   for (const pugi::xml_node& node : root->children("Part")) {
@@ -116,7 +169,7 @@ ApiResult<std::vector<lake::CompletedPart>> parse_complete_document(std::string_
 
 ApiResult<std::vector<lake::Tag>> parse_tagging_document(std::string_view text) {
   pugi::xml_document document;
-  const auto root = load(document, text, "Tagging");
+  const auto root = load(document, text, "Tagging", kTagging);
   if (!root) return tl::unexpected(root.error());
   const pugi::xml_node set = root->child("TagSet");
   if (!set) return malformed();
@@ -140,7 +193,7 @@ ApiResult<CreateBucketDocument> parse_create_bucket_document(std::string_view te
   CreateBucketDocument out;
   if (text.empty()) return out;
   pugi::xml_document document;
-  const auto root = load(document, text, "CreateBucketConfiguration");
+  const auto root = load(document, text, "CreateBucketConfiguration", kCreateBucket);
   if (!root) return tl::unexpected(root.error());
   if (root->child("Bucket") || root->child("Location")) return not_implemented("Creating a directory bucket");
   out.location = root->child("LocationConstraint").text().get();
@@ -152,14 +205,16 @@ ApiResult<CreateBucketDocument> parse_create_bucket_document(std::string_view te
 
 ApiResult<std::string> parse_versioning_document(std::string_view text) {
   pugi::xml_document document;
-  const auto root = load(document, text, "VersioningConfiguration");
+  const auto root = load(document, text, "VersioningConfiguration", kVersioning);
   if (!root) return tl::unexpected(root.error());
+  if (std::string_view(root->child("MfaDelete").text().get()) == "Enabled")
+    return not_implemented("MFA delete");
   return one_of(root->child("Status"), {"Enabled", "Suspended"});
 }
 
 ApiResult<std::string> parse_ownership_document(std::string_view text) {
   pugi::xml_document document;
-  const auto root = load(document, text, "OwnershipControls");
+  const auto root = load(document, text, "OwnershipControls", kOwnership);
   if (!root) return tl::unexpected(root.error());
   return one_of(root->child("Rule").child("ObjectOwnership"),
                 {"BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"});
@@ -167,7 +222,7 @@ ApiResult<std::string> parse_ownership_document(std::string_view text) {
 
 ApiResult<std::string> parse_request_payment_document(std::string_view text) {
   pugi::xml_document document;
-  const auto root = load(document, text, "RequestPaymentConfiguration");
+  const auto root = load(document, text, "RequestPaymentConfiguration", kPayment);
   if (!root) return tl::unexpected(root.error());
   return one_of(root->child("Payer"), {"BucketOwner", "Requester"});
 }

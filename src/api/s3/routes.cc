@@ -1,5 +1,7 @@
 #include "api/s3/routes.h"
 
+#include <algorithm>
+
 namespace fleetward::api::s3 {
 namespace {
 
@@ -27,6 +29,19 @@ constexpr Route kRoutes[] = {
     {B, "GET", "versions", "", "", "ListObjectVersions", "s3:ListBucketVersions", list_object_versions},
     // Each key is authorized by itself.
     {B, "POST", "delete", "", "", "DeleteObjects", "", delete_objects},
+    {B, "GET", "abac", "", "", "GetBucketAbac", "", nullptr},
+    {B, "PUT", "abac", "", "", "PutBucketAbac", "", nullptr},
+    {B, "GET", "metadataConfiguration", "", "", "GetBucketMetadataConfiguration", "", nullptr},
+    {B, "POST", "metadataConfiguration", "", "", "CreateBucketMetadataConfiguration", "", nullptr},
+    {B, "DELETE", "metadataConfiguration", "", "", "DeleteBucketMetadataConfiguration", "", nullptr},
+    {B, "GET", "metadataTable", "", "", "GetBucketMetadataTableConfiguration", "", nullptr},
+    {B, "POST", "metadataTable", "", "", "CreateBucketMetadataTableConfiguration", "", nullptr},
+    {B, "DELETE", "metadataTable", "", "", "DeleteBucketMetadataTableConfiguration", "", nullptr},
+    {B, "PUT", "metadataInventoryTable", "", "", "UpdateBucketMetadataInventoryTableConfiguration", "",
+     nullptr},
+    {B, "PUT", "metadataJournalTable", "", "", "UpdateBucketMetadataJournalTableConfiguration", "", nullptr},
+    {B, "PUT", "metadataAnnotationTable", "", "", "UpdateBucketMetadataAnnotationTableConfiguration", "",
+     nullptr},
     {B, "GET", "accelerate", "", "", "GetBucketAccelerateConfiguration", "s3:GetAccelerateConfiguration",
      get_unset_configuration},
     {B, "PUT", "accelerate", "", "", "PutBucketAccelerateConfiguration", "", nullptr},
@@ -103,6 +118,9 @@ constexpr Route kRoutes[] = {
     {B, "DELETE", "", "", "", "DeleteBucket", "s3:DeleteBucket", delete_bucket},
     {B, "POST", "", "", "", "PostObject", "", nullptr},
 
+    {O, "GET", "annotation", "", "", "GetObjectAnnotation", "", nullptr},
+    {O, "PUT", "annotation", "", "", "PutObjectAnnotation", "", nullptr},
+    {O, "DELETE", "annotation", "", "", "DeleteObjectAnnotation", "", nullptr},
     {O, "GET", "acl", "", "", "GetObjectAcl", "s3:GetObjectAcl", get_acl},
     {O, "PUT", "acl", "", "", "PutObjectAcl", "s3:PutObjectAcl", put_acl},
     {O, "GET", "tagging", "", "", "GetObjectTagging", "s3:GetObjectTagging", get_object_tagging},
@@ -139,7 +157,38 @@ bool fits(const Route& route, const http::RequestHead& head, Target target) {
   return parameter != nullptr && (route.value.empty() || parameter->value == route.value);
 }
 
+// Options of operations, which clients also send empty.
+constexpr std::string_view kOptions[] = {"continuation-token",
+                                         "delimiter",
+                                         "encoding-type",
+                                         "fetch-owner",
+                                         "key-marker",
+                                         "list-type",
+                                         "marker",
+                                         "max-keys",
+                                         "max-parts",
+                                         "max-uploads",
+                                         "part-number-marker",
+                                         "partNumber",
+                                         "prefix",
+                                         "start-after",
+                                         "upload-id-marker",
+                                         "uploadId",
+                                         "version-id-marker",
+                                         "versionId"};
+
 }  // namespace
+
+std::string_view unknown_subresource(const Route& route, const http::RequestHead& head) {
+  if (!route.parameter.empty() && route.value.empty()) return {};  // the parameter named the resource
+  for (const http::QueryParameter& parameter : head.query) {
+    const std::string_view name = parameter.name;
+    const bool option = std::find(std::begin(kOptions), std::end(kOptions), name) != std::end(kOptions) ||
+                        name.starts_with("x-") || name.starts_with("X-") || name.starts_with("response-");
+    if (parameter.value.empty() && !option) return name;
+  }
+  return {};
+}
 
 std::span<const Route> routes() {
   return kRoutes;

@@ -24,5 +24,9 @@ struct Route {
 std::span<const Route> routes();
 // nullptr: nothing fits.
 const Route* find_route(const http::RequestHead& head, Target target);
+// A parameter without a value that is no option of the route ("?metadataTable"): it names another resource,
+// which is not here. Empty: there is none. (Parameters with a value that nobody knows are passed over, as by
+// S3.)
+std::string_view unknown_subresource(const Route& route, const http::RequestHead& head);
 
 }  // namespace fleetward::api::s3

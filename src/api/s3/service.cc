@@ -11,6 +11,8 @@
 namespace fleetward::api::s3 {
 namespace {
 
+constexpr size_t kSubresourceShown = 128;  // of a parameter's name, in a refusal
+
 Target target_of(const Address& address) {
   if (address.bucket.empty()) return Target::kService;
   return address.key.empty() ? Target::kBucket : Target::kObject;
@@ -63,6 +65,9 @@ ApiResult<const Route*> S3Service::admit(Request& request) {
   const Route* route = find_route(http, target);
   if (route == nullptr) {
     return s3_fail("MethodNotAllowed", "The specified method is not allowed against this resource.");
+  }
+  if (const auto other = unknown_subresource(*route, http); !other.empty()) {
+    return not_implemented("The resource ?" + std::string(other.substr(0, kSubresourceShown)));
   }
   if (target != Target::kService) {
     if (auto ok = lake::check_bucket_name(request.bucket()); !ok) return store_fail(ok.error());

@@ -13,6 +13,17 @@ constexpr size_t kAttributesMax = 100;
 constexpr CharSet kAttributeChars("a-zA-Z0-9_.-");
 constexpr CharSet kEntryIdChars("a-zA-Z0-9_-");
 
+// An entry's other members are judged entry by entry, what is unknown to all of them with the request.
+constexpr Shape kAttributeShape[] = {{"DataType"}, {"StringValue"}, {"BinaryValue"}};
+constexpr Shape kAttributesShape[] = {{"*", kAttributeShape}};
+constexpr Shape kEntryShape[] = {{"Id"},
+                                 {"Message"},
+                                 {"Subject"},
+                                 {"MessageStructure"},
+                                 {"MessageDeduplicationId"},
+                                 {"MessageGroupId"},
+                                 {"MessageAttributes", kAttributesShape}};
+
 struct Message {
   alerts::AlertRecord record;
   size_t bytes = 0;
@@ -127,8 +138,11 @@ http::ApiResult<json::object> publish_batch(const Dependencies& d, const json::o
   const std::string arn = in.string("TopicArn");
   const auto entries = in.objects("PublishBatchRequestEntries", 0, 1000);
   std::vector<std::string> ids;
-  for (Input entry : entries) ids.push_back(entry.string("Id"));
-  if (!in.ok()) return tl::unexpected(in.finish().error());
+  for (Input entry : entries) {
+    ids.push_back(entry.string("Id"));
+    entry.known(kEntryShape);
+  }
+  if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   if (auto ok = check_entries(ids, entries.size()); !ok) return tl::unexpected(ok.error());
   if (auto topic = read_topic(d, *d.store.snapshot(), arn); !topic) return tl::unexpected(topic.error());
 

@@ -87,8 +87,8 @@ http::ApiResult<json::object> assume_role(const Dependencies& d, const http::Cal
   const int64_t seconds = in.integer_or("DurationSeconds", 3600, 900, 43200);
   const auto external_id = in.string_opt("ExternalId", {.min = 2, .max = 1224});
   auto policies = session_policies(d, in);
-  for (const char* name :
-       {"Tags", "TransitiveTagKeys", "SerialNumber", "TokenCode", "SourceIdentity", "ProvidedContexts"}) {
+  for (const char* name : {"Tags", "TransitiveTagKeys", "SerialNumber", "TokenCode", "SourceIdentity",
+                           "ProvidedContexts", "MinimumSessionTokenSize"}) {
     in.unsupported(name);
   }
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
@@ -133,6 +133,7 @@ http::ApiResult<json::object> get_session_token(const Dependencies& d, const htt
   const int64_t seconds = in.integer_or("DurationSeconds", 43200, 900, 129600);
   in.unsupported("SerialNumber");
   in.unsupported("TokenCode");
+  in.unsupported("MinimumSessionTokenSize");
   if (auto ok = in.finish(); !ok) return tl::unexpected(ok.error());
   // Else whoever finds a session's credentials could renew them for ever.
   if (call.caller.temporary) {

@@ -70,6 +70,47 @@ TEST(Input, NamesTheMember) {
   }
 }
 
+TEST(Input, NamesEveryUnknownMember) {
+  const auto args = object_of(R"({"name":"a","x/y":1,"nothing":null,"list":[{"n":1},{"n":2,"m~":3}],)"
+                              R"("map":{"k/1":{"v":"a","w":1}}})");
+  Input in(args, kIotStyle);
+  in.string("name");
+  for (Input& each : in.objects("list", 0, 9)) each.integer("n", 0, 9);
+  for (auto& [key, each] : in.object_map("map", 9)) each.string("v");
+  const auto done = in.finish();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().message, "Unknown or unsupported member: x/y");
+  EXPECT_EQ(done.error().unknown_members, (std::vector<std::string>{"/x~1y", "/list/1/m~0", "/map/k~11/w"}));
+}
+
+TEST(Input, ShapesOfWhatAnotherRoomReads) {
+  static constexpr Shape kCriteria[] = {{"op"}, {"value"}};
+  static constexpr Shape kBehavior[] = {{"name"}, {"criteria", kCriteria}};
+  static constexpr Shape kTarget[] = {{"arn"}};
+  static constexpr Shape kTargets[] = {{"*", kTarget}};
+  static constexpr Shape kShape[] = {{"behaviors", kBehavior}, {"targets", kTargets}, {"absent"}};
+  const struct {
+    const char* arguments;
+    const char* unknown;
+  } cases[] = {
+      {R"({"behaviors":[{"name":"a","criteria":{"op":"x","value":{"any":[{"thing":1}]}}}]})", ""},
+      {R"({"behaviors":["not an object",7,{"name":1}],"targets":[]})", ""},  // of which the other room speaks
+      {R"({"behaviors":{"name":1}})", ""},
+      {R"({"behaviors":[{"name":"a"},{"criteria":{"op":"x","vale":1}}]})", "behaviors[1].criteria.vale"},
+      {R"({"behaviors":[{"nmae":"a"}]})", "behaviors[0].nmae"},
+      {R"({"targets":{"SNS":{"arn":"a"},"MQTT":{"arn":"a","qos":1}}})", "targets.MQTT.qos"},
+      {R"({"absent":{"x":1},"targets":null,"other":1})", "other"},
+  };
+  for (const auto& c : cases) {
+    const auto args = object_of(c.arguments);
+    Input in(args, kIotStyle);
+    in.known(kShape);
+    const auto done = in.finish();
+    EXPECT_EQ(done ? "" : done.error().message,
+              *c.unknown == 0 ? "" : "Unknown or unsupported member: " + std::string(c.unknown));
+  }
+}
+
 TEST(Input, QueryScalarsAreText) {
   const auto args = object_of(R"({"MaxItems":"5","Flag":"true","Tags":""})");
   Input in(args, kIamStyle);

@@ -132,6 +132,25 @@ ApiResult<json::object> echo(const Call&, const json::object& arguments) {
   return arguments;
 }
 
+// Knows the member "known" and what is under "list"; anything else is named and nothing done.
+ApiResult<json::object> picky(const Call&, const json::object& arguments) {
+  ApiError error{400, "InvalidRequestException", "unknown", {}};
+  for (const auto& member : arguments) {
+    if (member.key() != "known" && member.key() != "list" && member.key() != "thingName") {
+      error.unknown_members.push_back("/" + std::string(member.key()));
+    }
+  }
+  // As if it read the list in a second step.
+  const json::array* list = error.unknown_members.empty() ? json::find_array(arguments, "list") : nullptr;
+  for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    if ((*list)[i].get_object().contains("a/~b")) {
+      error.unknown_members.push_back("/list/" + std::to_string(i) + "/a~1~0b");
+    }
+  }
+  if (!error.unknown_members.empty()) return tl::unexpected<ApiError>(error);
+  return arguments;
+}
+
 Service iot_service() {
   using From = Binding::From;
   using Type = Binding::Type;
@@ -170,6 +189,7 @@ Service iot_service() {
                               return api_fail(409, "ResourceAlreadyExistsException", "taken",
                                               {{"resourceArn", "arn:x"}});
                             }});
+  iot.operations.push_back({.name = "Picky", .method = "POST", .uri = "/picky/{thingName}", .run = picky});
   iot.operations.push_back({.name = "GetSecret",
                             .method = "GET",
                             .uri = "/secret",
@@ -193,7 +213,19 @@ Service sns_service() {
 
 class DispatcherTest : public testing::Test {
  protected:
-  DispatcherTest() {
+  explicit DispatcherTest(bool ignore_unknown_members = false)
+      : dispatcher(
+            {.account = {AccountId::trusted("123456789012"), "eu-west-1"},
+             .ignore_unknown_members = ignore_unknown_members},
+            keys,
+            [](const identity::Caller& caller, std::string_view action, std::string_view resource,
+               const identity::RequestContext&) -> Status {
+              if (action != "iot:GetSecret") return {};
+              return fail(ErrorCode::kPermissionDenied,
+                          "User: " + caller.arn + " is not authorized to perform: " + std::string(action) +
+                              " on resource: " + std::string(resource));
+            },
+            clock, random, logger, metrics) {
     dispatcher.add_service(iot_service());
     Service firehose{
         .signing_name = "firehose", .protocol = Protocol::kJson11, .target_prefix = "Firehose_20150804"};
@@ -252,19 +284,7 @@ class DispatcherTest : public testing::Test {
   SeededRandom random{1};
   Logger logger = Logger::none();
   Metrics metrics;
-  Dispatcher dispatcher{{.account = {AccountId::trusted("123456789012"), "eu-west-1"}},
-                        keys,
-                        [](const identity::Caller& caller, std::string_view action, std::string_view resource,
-                           const identity::RequestContext&) -> Status {
-                          if (action != "iot:GetSecret") return {};
-                          return fail(ErrorCode::kPermissionDenied,
-                                      "User: " + caller.arn + " is not authorized to perform: " +
-                                          std::string(action) + " on resource: " + std::string(resource));
-                        },
-                        clock,
-                        random,
-                        logger,
-                        metrics};
+  Dispatcher dispatcher;
 };
 
 TEST_F(DispatcherTest, Cases) {
@@ -285,6 +305,38 @@ TEST_F(DispatcherTest, Cases) {
       EXPECT_EQ(body, c.expect_body) << c.name;
     }
   }
+}
+
+constexpr std::string_view kWithUnknown = R"({"known":1,"x":2,"list":[{"b":3},{"a/~b":4,"c":5}]})";
+
+Case picky_case(std::string_view query = "") {
+  Case c;
+  c.sign = "iot";
+  c.method = "POST";
+  c.target = "/picky/pump" + std::string(query);
+  c.body = kWithUnknown;
+  return c;
+}
+
+TEST_F(DispatcherTest, UnknownMembersAreRefused) {
+  const Response response = answer(request_of(picky_case()));
+  EXPECT_EQ(response.status, 400);
+  EXPECT_EQ(response.body, R"({"message":"unknown"})");
+  EXPECT_EQ(metrics.scrape().find("unknown_members_total{service=\"iot\"} 1"), std::string::npos);
+}
+
+class ForgivingDispatcherTest : public DispatcherTest {
+ protected:
+  ForgivingDispatcherTest() : DispatcherTest(true) {}
+};
+
+TEST_F(ForgivingDispatcherTest, UnknownMembersAreLeftOut) {
+  const Response response = answer(request_of(picky_case("?y=1&z=2")));
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.body, R"({"known":1,"thingName":"pump","list":[{"b":3},{"c":5}]})");
+  const std::string shown = metrics.scrape();
+  EXPECT_NE(shown.find("fleetward_api_unknown_members_total{service=\"iot\"} 4"), std::string::npos) << shown;
+  EXPECT_NE(shown.find("fleetward_api_unknown_members_total{service=\"sns\"} 0"), std::string::npos) << shown;
 }
 
 TEST_F(DispatcherTest, BoundsOfBodies) {

@@ -302,6 +302,39 @@ TEST_F(DetectApi, TheProfileOfTheStory) {
   EXPECT_EQ(head("UpdateSecurityProfile", "{" + profile + "}", 29), "404 ResourceNotFoundException");
 }
 
+TEST_F(DetectApi, UnknownMembersAreRefusedWithTheirPath) {
+  const struct {
+    const char* members;
+    const char* path;
+  } cases[] = {
+      {R"("colour":1)", "colour"},
+      {R"("behaviors":[{"name":"a"},{"name":"b","metrics":"x"}])", "behaviors[1].metrics"},
+      {R"("behaviors":[{"metricDimension":{"dimensionName":"d","operator":"IN","case":1}}])",
+       "behaviors[0].metricDimension.case"},
+      {R"("behaviors":[{"criteria":{"consecutiveDatapointToAlarm":3}}])",
+       "behaviors[0].criteria.consecutiveDatapointToAlarm"},
+      {R"("behaviors":[{"criteria":{"value":{"count":1,"unit":"B"}}}])", "behaviors[0].criteria.value.unit"},
+      {R"("behaviors":[{"criteria":{"statisticalThreshold":{"statistic":"p90","window":1}}}])",
+       "behaviors[0].criteria.statisticalThreshold.window"},
+      {R"("behaviors":[{"criteria":{"mlDetectionConfig":{"confidenceLevel":"LOW","model":1}}}])",
+       "behaviors[0].criteria.mlDetectionConfig.model"},
+      {R"("additionalMetricsToRetainV2":[{"metric":"m","days":3}])", "additionalMetricsToRetainV2[0].days"},
+      {R"("alertTargets":{"SNS":{"alertTargetArn":"a","roleArn":"r","filter":1}})",
+       "alertTargets.SNS.filter"},
+      {R"("metricsExportConfig":{"mqttTopic":"t","roleArn":"r","qos":1})", "metricsExportConfig.qos"},
+  };
+  for (const auto& c : cases) {
+    const std::string refusal =
+        "400 InvalidRequestException: Unknown or unsupported member: " + std::string(c.path);
+    const std::string arguments = R"({"securityProfileName":"p",)" + std::string(c.members) + "}";
+    EXPECT_EQ(call("CreateSecurityProfile", arguments), refusal);
+    EXPECT_EQ(call("UpdateSecurityProfile", arguments), refusal);
+    if (std::string_view(c.members).starts_with(R"("behaviors")")) {
+      EXPECT_EQ(call("ValidateSecurityProfileBehaviors", "{" + std::string(c.members) + "}"), refusal);
+    }
+  }
+}
+
 TEST_F(DetectApi, RefusalsNameWhatIsMissing) {
   const auto create = [&](const std::string& more) {
     return call("CreateSecurityProfile", R"({"securityProfileName":"p",)" + more + "}");

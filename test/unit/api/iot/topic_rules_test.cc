@@ -109,6 +109,24 @@ TEST_F(TopicRules, AreCheckedWhenCreated) {
   EXPECT_EQ(store_.snapshot()->get(rules_.rules).size(), 0U);
 }
 
+TEST_F(TopicRules, UnknownMembersAreRefusedWithTheirPath) {
+  const std::string refusal = "400 InvalidRequestException: Unknown or unsupported member: ";
+  EXPECT_EQ(create("a", R"(,"colour":1)"), refusal + "colour");
+  EXPECT_EQ(create("a", R"(,"errorAction":{"sns":{"roleArn":"r","targetArn":"t","subject":"s"}})"),
+            refusal + "errorAction.sns.subject");
+  EXPECT_EQ(create("a"), "{}");
+  const auto replace = [&](const std::string& action) {
+    return call("ReplaceTopicRule", R"({"ruleName":"a","sql":"SELECT 1 AS b","actions":[)" + action + "]}");
+  };
+  EXPECT_EQ(replace(R"({"firehose":{"roleArn":"r","deliveryStreamName":"d","batch":true}})"),
+            refusal + "actions[0].firehose.batch");
+  EXPECT_EQ(
+      replace(R"({"republish":{"roleArn":"r","topic":"t","headers":{"userProperties":[{"name":"n"}]}}})"),
+      refusal + "actions[0].republish.headers.userProperties[0].name");
+  EXPECT_NE(replace(R"({"lambda":{"functionArn":"f"}})").find("'lambda' is not available"),
+            std::string::npos);
+}
+
 TEST_F(TopicRules, AreListedInPages) {
   for (const char* name : {"a", "b", "c"}) EXPECT_EQ(create(name), "{}");
   call("DisableTopicRule", R"({"ruleName":"b"})");

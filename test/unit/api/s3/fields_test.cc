@@ -120,7 +120,10 @@ TEST(S3Documents, Delete) {
   for (int i = 0; i < 1001; ++i) many += "<Object><Key>k</Key></Object>";
   for (const std::string& bad :
        {std::string(), std::string("<Delete/>"), std::string("<Delete><Object/></Delete>"),
-        std::string("<Delete><Object><Key>k</Key>"), std::string("<Other/>"), many + "</Delete>"}) {
+        std::string("<Delete><Object><Key>k</Key>"), std::string("<Other/>"),
+        std::string("<Delete><Object><Key>k</Key></Object><Force/></Delete>"),
+        std::string("<Delete><Object><Key>k</Key><Bypass>1</Bypass></Object></Delete>"),
+        many + "</Delete>"}) {
     const auto refused = parse_delete_document(bad);
     ASSERT_FALSE(refused) << bad.substr(0, 50);
     EXPECT_EQ(refused.error().name, "MalformedXML");

@@ -92,6 +92,34 @@ class S3ServiceTest : public lake::StoreTest {
   std::optional<http::ApiError> body_failure;
 };
 
+TEST_F(S3ServiceTest, AResourceThatIsNotKnownIsNotTheOneBelow) {
+  EXPECT_EQ(outcome("PUT", "/fleet.data/a", "hello"), "200");
+  for (const char* method : {"GET", "DELETE"}) {
+    EXPECT_EQ(outcome(method, "/fleet.data?metadataTable"), "501 NotImplemented") << method;
+    EXPECT_EQ(outcome(method, "/fleet.data?future"), "501 NotImplemented") << method;
+    EXPECT_EQ(outcome(method, "/fleet.data/a?annotation&name=x"), "501 NotImplemented") << method;
+    EXPECT_EQ(outcome(method, "/fleet.data/a?future="), "501 NotImplemented") << method;
+  }
+  EXPECT_EQ(outcome("PUT", "/fleet.data/a?future", "other"), "501 NotImplemented");
+  EXPECT_THAT(send("PUT", "/fleet.data/a?future").body, HasSubstr("?future is not implemented"));
+  // Options may be empty; what has a value is passed over as S3 passes it over.
+  EXPECT_EQ(outcome("GET", "/fleet.data?prefix=&list-type=2&delimiter="), "200");
+  EXPECT_EQ(send("GET", "/fleet.data/a?versionId=&x-id=GetObject&cache=7").body, "hello");
+}
+
+TEST_F(S3ServiceTest, ElementsOutsideTheSchemaAreRefused) {
+  EXPECT_EQ(outcome("PUT", "/fleet.data/a", "hello"), "200");
+  EXPECT_THAT(send("PUT", "/fleet.data?tagging",
+                   "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value><Ttl>1</Ttl></Tag></TagSet></Tagging>")
+                  .body,
+              HasSubstr("Tagging/TagSet/Tag/Ttl is not a known element"));
+  EXPECT_EQ(outcome("PUT", "/fleet.data?versioning",
+                    "<VersioningConfiguration><Status>Suspended</Status><MfaDelete>Enabled</MfaDelete>"
+                    "</VersioningConfiguration>"),
+            "501 NotImplemented");
+  EXPECT_EQ(send("GET", "/fleet.data/a").body, "hello");
+}
+
 TEST_F(S3ServiceTest, ObjectsComeAndGo) {
   const auto put = send("PUT", "/fleet.data/a%20b", "hello",
                         {{"Content-Type", "text/plain"},
