@@ -69,10 +69,12 @@ std::optional<uint64_t> Engine::Impl::value_at_tick(const Thing& thing, uint32_t
   return sum;
 }
 
+// True if there is something to remember, be it that a value of an earlier tick is not to be judged any more.
 bool Engine::Impl::contribute(Thing& thing, Step& step) {
   bool any = false;
   for (const uint32_t index : thing.plan->statistical) {
     const std::optional<uint64_t> value = value_at_tick(thing, index, step);
+    any = any || thing.state.behaviors()[index].contributed;
     thing.state.behaviors()[index].contributed = value.has_value();
     if (!value) continue;
     const PlanBehavior& behavior = thing.plan->behaviors[index];

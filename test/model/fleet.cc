@@ -1,9 +1,9 @@
 #include "test/model/fleet.h"
 
-#include <functional>
 #include <set>
 
 #include "detect/bytes.h"
+#include "detect/population.h"
 
 namespace fleetward::model {
 namespace {
@@ -67,6 +67,8 @@ json::object Fleet::run(const json::object& command) {
     status = observe(command);
   } else if (op == "tick") {
     status = tick(command, answer);
+  } else if (op == "thresholds") {
+    status = thresholds(command, answer);
   } else if (op == "restart") {
     status = restart();
   } else {
@@ -82,8 +84,10 @@ Status Fleet::start(const json::object& command) {
   options_.tick = Duration{json::int_or(command, "tick_ms", options_.tick.count())};
   options_.silence = Duration{json::int_or(command, "silence_ms", options_.silence.count())};
   options_.forget = Duration{json::int_or(command, "forget_ms", options_.forget.count())};
+  options_.population_min = static_cast<uint64_t>(json::int_or(command, "population_min", 2));
   config_.reset();
   partitions_.clear();
+  populations_.clear();
   if (options_.tick < Duration{1000}) return fail(ErrorCode::kInvalidArgument, "tick_ms: at least 1000");
   const auto count = static_cast<size_t>(json::int_or(command, "partitions", 1));
   if (count == 0 || count > 64) return fail(ErrorCode::kInvalidArgument, "partitions: 1 to 64");
@@ -205,19 +209,58 @@ Status Fleet::tick(const json::object& command, json::object& answer) {
   detect::encode_tick_event({json::int_or(command, "time", 0)}, record);
   Event event;
   if (auto ok = detect::decode_event(record, event); !ok) return ok;
-  const int64_t slice = json::int_or(command, "slice", 1000);
-  if (slice <= 0) return fail(ErrorCode::kInvalidArgument, "slice: at least 1");
+  const auto things_max = static_cast<size_t>(json::int_or(command, "slice", 1000));
   for (Partition& partition : partitions_) {
     const uint64_t sequence = ++partition.sequence;
-    int64_t slices_to_crash = json::int_or(command, "crash", -1);
-    for (bool done = false; !done;) {
-      done = partition.engine.tick(event.time, sequence, static_cast<size_t>(slice), partition.effects);
-      if (slices_to_crash-- == 0) {
-        if (auto ok = restart(partition); !ok) return ok;
-        done = false;
-      } else {
-        take_effects(partition, answer);
-      }
+    const auto slice = [&](Partition& p) {
+      return p.engine.tick(event.time, sequence, things_max, p.effects);
+    };
+    if (auto ok = in_slices(command, partition, slice, answer); !ok) return ok;
+  }
+  return {};
+}
+
+// As the threshold maker of the server does: the latest complete tick, earlier ones are given up.
+Status Fleet::thresholds(const json::object& command, json::object& answer) {
+  while (!populations_.empty() && populations_.rbegin()->second.size() < partitions_.size()) {
+    populations_.erase(std::prev(populations_.end()));
+  }
+  if (populations_.empty()) return {};
+  const auto [tick, records] = *populations_.rbegin();
+  populations_.clear();
+  std::vector<detect::Population> all;
+  for (const std::string& record : records) {
+    auto part = detect::decode_populations(record);
+    if (!part) return fail(part.error());
+    all.insert(all.end(), part->populations.begin(), part->populations.end());
+  }
+  const auto made =
+      detect::make_thresholds(std::move(all), options_.population_min, [](const auto&, std::string_view) {});
+  if (made.empty()) return {};
+  std::string record;
+  detect::encode_thresholds_event({tick}, made, record);
+  Event event;
+  if (auto ok = detect::decode_event(record, event); !ok) return ok;
+  const auto things_max = static_cast<size_t>(json::int_or(command, "slice", 1000));
+  for (Partition& partition : partitions_) {
+    const uint64_t sequence = ++partition.sequence;
+    const auto slice = [&](Partition& p) { return p.engine.judge(event, sequence, things_max, p.effects); };
+    if (auto ok = in_slices(command, partition, slice, answer); !ok) return ok;
+  }
+  return {};
+}
+
+Status Fleet::in_slices(const json::object& command, Partition& partition, const Slice& slice,
+                        json::object& answer) {
+  if (json::int_or(command, "slice", 1) <= 0) return fail(ErrorCode::kInvalidArgument, "slice: at least 1");
+  int64_t slices_to_crash = json::int_or(command, "crash", -1);
+  for (bool done = false; !done;) {
+    done = slice(partition);
+    if (slices_to_crash-- == 0) {
+      if (auto ok = restart(partition); !ok) return ok;
+      done = false;
+    } else {
+      take_effects(partition, answer);
     }
   }
   return {};
@@ -244,6 +287,11 @@ Status Fleet::restart(Partition& partition) {
 // What a stage would write, and what it would send on.
 void Fleet::take_effects(Partition& partition, json::object& answer) {
   detect::Effects& effects = partition.effects;
+  if (effects.populations_tick.ms != 0) {
+    const auto index = static_cast<uint32_t>(&partition - partitions_.data());
+    detect::PopulationsRecord record{effects.populations_tick, index, std::move(effects.populations)};
+    detect::encode_populations(record, populations_[record.tick.ms].emplace_back());
+  }
   for (const std::string& thing : effects.forgotten) partition.stored.erase(thing);
   for (const uint32_t index : effects.changed) {
     std::string& state = partition.stored[std::string(partition.engine.thing_name(index))];

@@ -6,7 +6,7 @@ from reference import BUILTIN
 
 TICK = 300_000
 START = 1_767_225_600_000  # a multiple of the tick
-CUSTOMS = {"rssi": "number", "loads": "number-list", "units": "string-list", "dns": "ip-address-list"}
+CUSTOMS = {"rssi": "number", "duty": "number", "loads": "number-list", "units": "string-list", "dns": "ip-address-list"}
 ADDRESSES = ["192.0.2.1", "192.0.2.77", "198.51.100.9", "10.0.0.1", "2001:db8::1", "2001:db8:1::5", "::1"]
 NETWORKS = ["192.0.2.0/24", "192.0.2.64/26", "0.0.0.0/0", "10.0.0.1", "2001:db8::/32", "::/0", "198.51.100.9/32"]
 PORTS = [22, 80, 443, 5683, 8883]
@@ -14,23 +14,28 @@ STRINGS = ["sshd", "agent", "x", "cron"]
 DIMENSIONAL = ["aws:num-messages-sent", "aws:num-messages-received", "aws:message-byte-size",
                "aws:num-authorization-failures", "aws:source-ip-address"]
 DIMENSIONS = [(name, op) for name in ("telemetry", "commands") for op in ("IN", "NOT_IN")]
+STATISTICS = ["p0", "p0.01", "p0.1", "p1", "p10", "p50", "p90", "p99", "p99.9", "p99.99", "p100"]
+DURATIONS = [300, 600, 900, 1800, 3600]
 NUMERIC = ["less-than", "less-than-equals", "greater-than", "greater-than-equals"]
 
 
 class History:
     """`steps` are commands of test/model/fleet.h; fewer things and values than in life, so that they meet."""
 
-    def __init__(self, seed, length=120, days=None):
+    def __init__(self, seed, length=120, days=None, crowd=False):
         self.random = random.Random(seed)
         r = self.random
-        self.things = [f"t{i}" for i in range(r.randint(1, 4))]
+        self.crowd = crowd  # many things, each tick with several of them, most judged by percentiles
+        self.things = [f"t{i}" for i in range(r.randint(5, 40) if crowd else r.randint(1, 4))]
+        # How many of the criteria that can be are statistical.
+        self.percentiles = 0.9 if crowd else r.choice([0, 0.3, 0.9])
+        self.owed = False  # thresholds of a tick, which can be late
         self.now, self.report_id, self.recent = START + r.randrange(TICK), 0, {}
         self.disconnected = {}
         self.options = {"tick_ms": TICK, "silence_ms": r.choice([1, 2, 6]) * 3_600_000,
-                        "forget_ms": r.choice([3, 12, 48]) * 3_600_000, "partitions": r.randint(1, 3)}
+                        "forget_ms": r.choice([3, 12, 48]) * 3_600_000, "partitions": r.randint(1, 3), "population_min": r.choice([1, 2, 2, 2, 3])}
         self.profiles = [self.profile(i) for i in range(r.randint(1, 3))]
-        self.members = {t: sorted(r.sample(range(len(self.profiles)), r.randint(0, len(self.profiles))))
-                        for t in self.things}
+        self.members = {t: self.membership() for t in self.things}
         self.late = []  # reports on their way
         self.steps = [{"op": "fleet", **self.options}, self.configure()]
         end = self.now + days * 86_400_000 if days else None
@@ -48,9 +53,14 @@ class History:
         if kind in ("count", "number"):
             less = metric == "aws:disconnect-duration"
             criteria["comparisonOperator"] = r.choice(NUMERIC[:2] if less else NUMERIC)
+            if not less and r.random() < self.percentiles:
+                criteria["statisticalThreshold"] = {"statistic": r.choice(STATISTICS)}
+                if r.random() < 0.8:
+                    criteria["durationSeconds"] = r.choice(DURATIONS)
+                return criteria
             criteria["value"] = {kind: r.choice([0, 1, 5, 10, 15]) if kind == "count" else r.choice([-70.5, 0, 3.25])}
             if metric in BUILTIN and metric not in ("aws:disconnect-duration", "aws:message-byte-size") and r.random() < 0.5:
-                criteria["durationSeconds"] = r.choice([300, 600, 900, 1800, 3600])
+                criteria["durationSeconds"] = r.choice(DURATIONS)
             return criteria
         group, choices = {"cidrs": ("cidr", NETWORKS), "ports": ("port", PORTS), "numbers": ("", [1, 2.5, -3]),
                           "strings": ("", STRINGS)}[kind]
@@ -81,12 +91,18 @@ class History:
         return {"op": "configure", "custom_metrics": dict(CUSTOMS), "profiles": [dict(p) for p in self.profiles],
                 "members": {t: list(m) for t, m in self.members.items()}}
 
+    def membership(self):
+        every = range(len(self.profiles))
+        if self.crowd and self.random.random() < 0.8:
+            return list(every)
+        return sorted(self.random.sample(every, self.random.randint(0, len(every))))
+
     def change(self):
         """An operator's change: of a behaviour, or of who is a member."""
         r = self.random
         if r.random() < 0.5:
             thing = r.choice(self.things)
-            self.members[thing] = sorted(r.sample(range(len(self.profiles)), r.randint(0, len(self.profiles))))
+            self.members[thing] = self.membership()
         else:
             profile = r.choice(self.profiles)
             at = r.randrange(len(profile["behaviors"]))
@@ -99,21 +115,31 @@ class History:
     def step(self):
         r = self.random
         before = self.now
-        self.now += r.choice([1, 1000, 20_000, 100_000, TICK, TICK]) if r.random() < 0.97 else r.choice([2, 8, 60]) * 3_600_000
+        pauses = [1, 1000, TICK // 10, TICK // 10, TICK // 5] if self.crowd else [1, 1000, 20_000, 100_000, TICK, TICK]
+        self.now += r.choice(pauses) if r.random() < (0.995 if self.crowd else 0.97) else r.choice([2, 8, 60]) * 3_600_000
         # Time without a server: its ticks are not made up, only the latest is.
         missed = self.now - before > 12 * TICK and r.random() < 0.5
         boundaries = range(before // TICK + 1, self.now // TICK + 1)
         for boundary in list(boundaries)[-1:] if missed else boundaries:
             self.steps.append(self.crashing({"op": "tick", "time": boundary * TICK, "slice": r.choice([1, 2, 1000])}))
+            self.owed = True
+            if r.random() < 0.85:
+                self.thresholds()
         choice = r.random()
         if choice < 0.5:
             self.report(r.choice(self.things))
         elif choice < 0.9:
             self.observe(r.choice(self.things))
-        elif choice < 0.94:
+        elif choice < (0.98 if self.crowd else 0.94):
             self.steps.append({"op": "restart"})
         else:
             self.change()
+        if self.owed and r.random() < 0.5:
+            self.thresholds()
+
+    def thresholds(self):
+        self.steps.append(self.crashing({"op": "thresholds", "slice": self.random.choice([1, 2, 1000])}))
+        self.owed = False
 
     def crashing(self, step):
         """Sometimes the process ends in the middle."""
@@ -142,6 +168,7 @@ class History:
             metrics["tcp_connections"] = {"established_connections": {
                 "connections": [{"remote_addr": f"[{a}]:443" if ":" in a else f"{a}:443"} for a in remote], "total": len(remote)}}
         for name, key, values in (("rssi", "number", lambda: r.choice([-90, -70.5, 0, 3.5])),
+                                  ("duty", "number", lambda: r.choice([0, 0.25, 1.5, 7, 7.5])),
                                   ("loads", "number_list", lambda: few([1, 2.5, -3, 7])),
                                   ("units", "string_list", lambda: few(STRINGS)),
                                   ("dns", "ip_list", lambda: few(ADDRESSES))):

@@ -2,7 +2,9 @@
 answer out from that. Nothing here is taken from src/detect; what both agree on is docs/concepts/detect.md."""
 
 import ipaddress
+import math
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 # metric -> (kind of value, where it is counted, does a window add it up)
 BUILTIN = {
@@ -70,6 +72,18 @@ def is_normal(criteria, kind, value):
     return not any(inside) if op.startswith("not-") else all(inside)
 
 
+def statistic_of(behavior):
+    """"p99.9" of a statistical behaviour; None of a static one."""
+    return behavior["criteria"].get("statisticalThreshold", {}).get("statistic")
+
+
+def percentile(statistic, values):
+    """The nearest rank: the smallest value that at least that many percent do not exceed."""
+    percent = Fraction(statistic.removeprefix("p"))
+    rank = math.ceil(percent * len(values) / 100)
+    return sorted(values)[max(rank, 1) - 1]
+
+
 def run_of(points, to_alarm, to_clear):
     """Folds normal/not normal from the beginning: (in alarm now, did the last point change that)."""
     alarm, run, changed = False, 0, False
@@ -89,6 +103,13 @@ class Watch:
     behavior: dict
     points: list = field(default_factory=list)  # (time, normal)
     alarm: bool = False
+    # Statistical: of what the device has at a tick, which is judged when everybody's is known.
+    seen: list = field(default_factory=list)  # (time, value) of its reports, or (tick, value) of cloud-side points
+    at_tick: tuple = None  # (tick, value)
+
+    def last(self):
+        """When there was a value last."""
+        return self.seen[-1][0] if self.seen else self.points[-1][0] if self.points else 0
 
 
 @dataclass
@@ -97,7 +118,10 @@ class Thing:
     observations: list = field(default_factory=list)
     cloud_points: dict = field(default_factory=dict)  # series -> [(tick, value)] of periods, for windows
     watches: dict = field(default_factory=dict)  # identity -> Watch
-    summed_since: dict = field(default_factory=dict)  # (series, seconds) -> index of first report, first cloud point
+    # (series, seconds, is it of statistical device-side behaviours) -> index of first report, first cloud point
+    summed_since: dict = field(default_factory=dict)
+    touched: int = -1  # the latest tick at which anything happened to it
+    judged: int = 0  # how often
     ticked: int = 0  # observations before the latest tick
     last_event: int = 0
     connected: bool = False
@@ -107,8 +131,9 @@ class Thing:
 
 
 class Reference:
-    def __init__(self, tick_ms, silence_ms, forget_ms):
+    def __init__(self, tick_ms, silence_ms, forget_ms, population_min=2):
         self.tick_ms, self.silence_ms, self.forget_ms = tick_ms, silence_ms, forget_ms
+        self.population_min, self.populations = population_min, None  # (tick, {(identity, statistic): values}), not judged
         self.things, self.profiles, self.customs, self.members, self.version = {}, [], {}, {}, 0
 
     def configure(self, customs, profiles, members):
@@ -140,7 +165,15 @@ class Reference:
         """Of the window; 0: a data point is judged alone."""
         metric = behavior["metric"]
         adds_up = metric in BUILTIN and BUILTIN[metric][2]
+        if statistic_of(behavior):
+            adds_up = adds_up or metric == "aws:message-byte-size"
+            return behavior["criteria"].get("durationSeconds", 300) if adds_up else 0
         return behavior["criteria"].get("durationSeconds", 0) if adds_up else 0
+
+    def window_of(self, behavior):
+        """What names its window; None: it has none."""
+        apart = bool(statistic_of(behavior)) and BUILTIN.get(behavior["metric"], ("", "device"))[1] == "device"
+        return (series_of(behavior), seconds, apart) if (seconds := self.seconds_of(behavior)) else None
 
     def settle(self, name, now):
         """Brings a thing up to the configuration: what no longer applies to it ends."""
@@ -157,8 +190,8 @@ class Reference:
                             repr(sorted(behavior["criteria"].items(), key=str)))
                 applies[identity] = thing.watches.get(identity) or Watch(profile["securityProfileName"], behavior)
                 applies[identity].behavior = behavior
-                if seconds := self.seconds_of(behavior):
-                    summed.add((series_of(behavior), seconds))
+                if window := self.window_of(behavior):
+                    summed.add(window)
         effects = [self.event("alarm-invalidated", now, name, watch, None)
                    for identity, watch in thing.watches.items() if watch.alarm and identity not in applies]
         thing.watches = applies
@@ -192,11 +225,14 @@ class Reference:
                 continue
             effects.append(("kept", metric, name, now, value))
             for watch in self.watches_of(thing, (metric, None)):
+                if statistic_of(watch.behavior):
+                    watch.seen.append((now, value))
+                    continue
                 judged = value
                 if seconds := self.seconds_of(watch.behavior):
                     # The window's edge moves in steps of the tick.
                     first_step = now // self.tick_ms - max(seconds * 1000 // self.tick_ms, 1)
-                    begin = thing.summed_since[((metric, None), seconds)][0]
+                    begin = thing.summed_since[self.window_of(watch.behavior)][0]
                     judged = sum(v[metric][1] for t, _, v in thing.reports[begin:]
                                  if metric in v and t // self.tick_ms > first_step)
                 effects += self.judge(name, watch, now, kind, judged)
@@ -223,9 +259,62 @@ class Reference:
 
     def tick(self, now):
         effects = []
+        populations = {}
         for name in list(self.things):
             effects += self.tick_thing(name, now)
+            for identity, watch in self.things[name].watches.items() if name in self.things else ():
+                if watch.at_tick:
+                    populations.setdefault((identity, statistic_of(watch.behavior)), []).append(watch.at_tick[1])
+        if populations or any(statistic_of(b) for p in self.profiles for b in p.get("behaviors", []) if "criteria" in b):
+            self.populations = now, populations
         return effects
+
+    def thresholds(self):
+        """The second half of a tick: when everybody's values are known."""
+        effects = []
+        if not self.populations:
+            return effects
+        tick, populations = self.populations
+        self.populations = None
+        made = {identity: percentile(statistic, values) for (identity, statistic), values in populations.items()
+                if len(values) >= self.population_min and min(values) >= 0}
+        if not made:
+            return effects
+        for name, thing in self.things.items():
+            if thing.touched != tick:
+                continue
+            effects += self.settle(name, tick)
+            for identity, watch in thing.watches.items():
+                if identity in made and watch.at_tick and watch.at_tick[0] == tick:
+                    criteria, value = watch.behavior["criteria"], watch.at_tick[1]
+                    normal = is_normal({**criteria, "value": {"any": made[identity]}}, "any", value)
+                    effects += self.judge(name, watch, tick, "any", value, normal=normal)
+        return effects
+
+    def at_tick(self, thing, watch, now):
+        """What a device contributes to the percentile of a behaviour; None: nothing."""
+        metric, series = watch.behavior["metric"], series_of(watch.behavior)
+        seconds = watch.behavior["criteria"].get("durationSeconds", 300)
+        begin = now - seconds * 1000
+        window = self.window_of(watch.behavior)
+        if BUILTIN.get(metric, ("", "device"))[1] == "device":
+            if watch.last() <= begin or not watch.seen:
+                return None
+            if not window:
+                return watch.seen[-1][1]
+            since = thing.summed_since[window][0]
+            return sum(v[metric][1] for t, _, v in thing.reports[since:] if metric in v and begin <= t < now)
+        if not thing.observations:
+            return None
+        since = thing.summed_since[window][1]
+        total = sum(c for t, c in thing.cloud_points.get(series, [])[since:] if t > begin)
+        if metric == "aws:message-byte-size":
+            active = total > 0
+        else:
+            active = thing.connected or any(t > begin for t, _, _ in thing.observations)
+        if active:
+            watch.seen.append((now, total))
+        return total if active else None
 
     def tick_thing(self, name, now):
         thing = self.things[name]
@@ -234,12 +323,24 @@ class Reference:
         if (idle or not self.series_of_thing(name)) and not any(w.alarm for w in thing.watches.values()):
             del self.things[name]
             return effects
+        before = thing.judged
+        happened = bool(thing.observations[thing.ticked:])
         for watch in thing.watches.values():
-            if watch.alarm and watch.points[-1][0] < now - self.silence_ms:
+            if watch.alarm and watch.last() < now - self.silence_ms:
                 effects.append(self.event("alarm-invalidated", now, name, watch, None))
-                watch.alarm, watch.points = False, []
+                watch.alarm, watch.points, watch.seen, watch.at_tick = False, [], [], None
+                happened = True
         if thing.observations:
-            effects += self.tick_cloud(name, thing, now)
+            of_cloud = self.tick_cloud(name, thing, now)
+            happened |= bool(of_cloud)
+            effects += of_cloud
+        for watch in thing.watches.values():
+            if statistic_of(watch.behavior):
+                value = self.at_tick(thing, watch, now)
+                happened |= value is not None or watch.at_tick is not None
+                watch.at_tick = None if value is None else (now, value)
+        if happened or thing.judged != before:
+            thing.touched = now
         return effects
 
     def tick_cloud(self, name, thing, now):
@@ -258,11 +359,11 @@ class Reference:
                 point = active or thing.connected
                 if point:
                     effects.append(("kept", kept, name, now, count))
-                for watch in self.watches_of(thing, series):
+                for watch in self.static_watches_of(thing, series):
                     judged, has_point = count, point
                     if seconds := self.seconds_of(watch.behavior):
                         periods = max(seconds * 1000 // self.tick_ms, 1)
-                        begin = thing.summed_since[(series, seconds)][1]
+                        begin = thing.summed_since[self.window_of(watch.behavior)][1]
                         judged = sum(c for t, c in counts[begin:] if t > now - periods * self.tick_ms)
                         has_point = point or any(t > now - periods * self.tick_ms for t, _, _ in thing.observations)
                     if has_point:
@@ -272,7 +373,8 @@ class Reference:
                 if sizes:
                     smallest, largest = min(s[1] for s in sizes), max(s[2] for s in sizes)
                     effects.append(("kept", kept, name, now, largest))
-                    for watch in self.watches_of(thing, series):
+                    thing.cloud_points.setdefault(series, []).append((now, sum(s[0] for s in sizes)))
+                    for watch in self.static_watches_of(thing, series):
                         less = watch.behavior["criteria"]["comparisonOperator"].startswith("less")
                         effects += self.judge(name, watch, now, "count", largest if less else smallest)
             elif metric == "aws:source-ip-address":
@@ -300,10 +402,16 @@ class Reference:
 
     def watches_of(self, thing, series):
         return [w for w in thing.watches.values()
-                if series_of(w.behavior) == series and self.kind_of(series[0]) in w.behavior["criteria"]["value"]]
+                if series_of(w.behavior) == series and
+                (statistic_of(w.behavior) or self.kind_of(series[0]) in w.behavior["criteria"]["value"])]
 
-    def judge(self, name, watch, now, kind, value, criteria=None):
-        normal = is_normal(criteria or watch.behavior["criteria"], kind, value)
+    def static_watches_of(self, thing, series):
+        return [w for w in self.watches_of(thing, series) if not statistic_of(w.behavior)]
+
+    def judge(self, name, watch, now, kind, value, criteria=None, normal=None):
+        if normal is None:
+            normal = is_normal(criteria or watch.behavior["criteria"], kind, value)
+        self.things[name].judged += 1
         watch.points.append((now, normal))
         given = watch.behavior["criteria"]
         alarm, changed = run_of([n for _, n in watch.points], given.get("consecutiveDatapointsToAlarm", 1),

@@ -66,12 +66,15 @@ def commands_of(example):
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example(example):
     begin, steps = commands_of(example)
-    lines = "".join(json.dumps(c) + "\n" for c in begin + [step for _, step, _ in steps])
+    # Percentiles are made after each line: there are new ones after a tick only.
+    commands = begin + [command for _, step, _ in steps for command in (step, {"op": "thresholds"})]
+    lines = "".join(json.dumps(command) + "\n" for command in commands)
     done = subprocess.run([REPLAY], input=lines, capture_output=True, text=True, check=True)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert not any("error" in answer or "rejected" in answer for answer in answers), answers
-    for (line, _, expected), answer in zip(steps, answers[len(begin):]):
-        events = [f'{e["type"]} {json.dumps(e["value"], separators=(",", ":"))}' for e in answer.get("events", [])]
+    for (line, _, expected), *pair in zip(steps, answers[len(begin)::2], answers[len(begin) + 1::2]):
+        events = [f'{e["type"]} {json.dumps(e["value"], separators=(",", ":"))}'
+                  for answer in pair for e in answer.get("events", [])]
         assert ", ".join(events) == expected, line
 
 

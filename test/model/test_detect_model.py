@@ -1,23 +1,25 @@
 """Detect's engine against the reference model: both are given the same random histories and must say the same.
 
     HISTORIES=20000 tools/e2e.sh test/model     more of them
-    SEED=1234 tools/e2e.sh test/model -k again  one of them again (DAYS=21: of the long ones)
+    SEED=1234 tools/e2e.sh test/model -k again  one of them again (DAYS=21: of the long ones; CROWD=1: of the crowds)
 """
 
 import ipaddress
 import json
 import os
 import pathlib
+import random
 import subprocess
 
 import pytest
 
-from histories import History, values_of
+from histories import NUMERIC, START, STATISTICS, TICK, History, values_of
 from reference import Reference
 
 REPLAY = pathlib.Path(__file__).parents[2] / "build/release/test/fleetward_detect_replay"
 HISTORIES = int(os.environ.get("HISTORIES", "2000"))
 WEEKS = int(os.environ.get("WEEKS", "20"))  # histories of three weeks
+CROWDS = int(os.environ.get("CROWDS", "40"))  # histories of many things, judged by percentiles
 BATCH = 100
 
 
@@ -29,7 +31,7 @@ def normal_form(value):
         if all(isinstance(v, str) for v in value):
             value = [str(ipaddress.ip_address(v)) if ":" in v or v.count(".") == 3 else v for v in value]
         return sorted(set(value), key=str)
-    return value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def said_by_engine(answer, open_violations):
@@ -60,6 +62,8 @@ def said_by_reference(model, step):
         return model.observe(step["thing"], step["time"], step)
     if step["op"] == "tick":
         return model.tick(step["time"])
+    if step["op"] == "thresholds":
+        return model.thresholds()
     return []  # a restart changes nothing
 
 
@@ -72,7 +76,7 @@ def run(histories):
 
 
 def compare(seed, history, answers):
-    model = Reference(*(history.options[name] for name in ("tick_ms", "silence_ms", "forget_ms")))
+    model = Reference(*(history.options[name] for name in ("tick_ms", "silence_ms", "forget_ms", "population_min")))
     open_violations = {}
     events = 0
     for at, (step, answer) in enumerate(zip(history.steps, answers)):
@@ -93,6 +97,40 @@ def test_the_engine_and_the_reference_model_agree(first):
     assert check(range(first, first + BATCH)) > BATCH, "histories in which nothing happens prove nothing"
 
 
+@pytest.mark.parametrize("first", range(0, CROWDS, BATCH // 10))
+def test_they_agree_on_crowds(first):
+    assert check(range(first, first + BATCH // 10), crowd=True, length=600) > BATCH
+
+
+class LargeFleet:
+    """As many devices as percentiles are exact for, each with values of its own; every percentile, every operator."""
+
+    def __init__(self, devices, seed):
+        r = random.Random(seed)
+        self.options = {"tick_ms": TICK, "silence_ms": 3_600_000, "forget_ms": 86_400_000, "population_min": 2}
+        things = [f"t{i}" for i in range(devices)]
+        behaviors = [{"name": f"{statistic}-{operator}".replace(".", "_"), "metric": metric, "criteria": {
+            "comparisonOperator": operator, "statisticalThreshold": {"statistic": statistic}, "durationSeconds": 600}}
+            for statistic in STATISTICS for operator, metric in zip(NUMERIC, (
+                "aws:all-bytes-out", "aws:all-packets-in", "duty", "aws:num-established-tcp-connections"))]
+        self.steps = [{"op": "fleet", **self.options, "partitions": 4},
+                      {"op": "configure", "custom_metrics": {"duty": "number"}, "members": {t: [0] for t in things},
+                       "profiles": [{"securityProfileName": "p", "behaviors": behaviors}]}]
+        for tick in (START + TICK, START + 2 * TICK):
+            for i, thing in enumerate(r.sample(things, devices)):
+                body = {"header": {"report_id": tick + i, "version": "1.0"}, "metrics": {
+                    "network_stats": {"bytes_out": r.randrange(10 ** 9), "packets_in": r.choice([0, 7, 7, 8, i])},
+                    "tcp_connections": {"established_connections": {"connections": [], "total": r.randrange(100)}}},
+                    "custom_metrics": {"duty": [{"number": round(r.expovariate(0.1), 3)}]}}
+                self.steps.append({"op": "report", "thing": thing, "time": tick - r.randint(1, TICK), "body": body})
+            self.steps += [{"op": "tick", "time": tick, "slice": 1000}, {"op": "thresholds", "slice": 1000}]
+
+
+def test_percentiles_are_exact_below_ten_thousand_devices():
+    fleet = LargeFleet(9_999, 1)
+    assert compare(1, fleet, *run([fleet])) > 9_999 * 11
+
+
 @pytest.mark.parametrize("seed", range(WEEKS))
 def test_they_agree_over_three_weeks(seed):
     assert check([seed], days=21) > 20
@@ -100,4 +138,7 @@ def test_they_agree_over_three_weeks(seed):
 
 @pytest.mark.skipif("SEED" not in os.environ, reason="SEED names one history")
 def test_one_again():
-    check([int(os.environ["SEED"])], **({"days": int(os.environ["DAYS"])} if "DAYS" in os.environ else {}))
+    length = {"days": int(os.environ["DAYS"])} if "DAYS" in os.environ else {}
+    if "CROWD" in os.environ:
+        length = {"crowd": True, "length": 600}
+    check([int(os.environ["SEED"])], **length)
