@@ -61,8 +61,8 @@ void Engine::Impl::apply_observation(const Event& event, Step& step) {
   uint32_t index = 0;
   Thing* thing = monitored(event.thing, step, index);
   if (thing == nullptr) return;
+  if (thing->plan->cloud.empty()) return;  // nothing to remember, so not that it was seen either
   thing->last_event_ms = step.time.ms;
-  if (thing->plan->cloud.empty()) return;
   ++counters.observations;
   mark_changed(index, step);
   if (!thing->cloud) thing->cloud = std::make_unique<CloudState>();

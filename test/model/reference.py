@@ -242,10 +242,10 @@ class Reference:
         thing, effects = self.reach(name, now)
         if thing is None:
             return effects
-        thing.last_event = now
         cloud = self.cloud_series(name)
         if not cloud:
             return effects
+        thing.last_event = now
         # Counted apart for the dimensions that somebody wants of the thing at that time.
         parts = {d: seen.get("dimensions", {}).get("|".join(d), {}) for _, d in cloud if d}
         thing.observations.append((now, seen, parts))
