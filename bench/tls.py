@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Mutual TLS: full and resumed handshakes beside `openssl s_server` with the same certificates (P-256, TLS 1.3), and the
-steady rate of QoS 1 publishes over TLS beside the same over plain TCP.
+steady rate of QoS 1 publishes over TLS beside the same over plain TCP, and the memory of idle connections of both.
 
-    tools/venv.sh && build/venv/bin/python bench/tls.py [--seconds S]"""
+    tools/venv.sh && build/venv/bin/python bench/tls.py [--seconds S] [--idle N]"""
 import argparse
 import json
 import pathlib
@@ -19,6 +19,7 @@ import fleetward  # noqa: E402
 
 BENCH = ROOT / "build/release/bench"
 DEVICES = 50
+ANY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}]}
 
 
 def run(program, *options):
@@ -66,9 +67,18 @@ def publishes(server, devices, seconds):
                                                   server.process.pid, "--json")
 
 
+def idle(server, device, count):
+    tls = ["--host", "localhost", "--port", server.mqtts_port, "--ca", server.ca, "--cert", f"{device}.pem", "--key",
+           f"{device}.key"]
+    for name, options in ("plain", ["--port", server.endpoints["mqtt"].rsplit(":", 1)[1]]), ("TLS", tls):
+        yield name, run("fleetward-load", *options, "--idle", "--connections", count, "--duration", 1, "--server-pid",
+                        server.process.pid, "--json")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--idle", type=int, default=5000)
     options = parser.parse_args()
     directory = pathlib.Path(tempfile.mkdtemp())
     server = fleetward.Server(directory, options=["--mqtt-listen", "127.0.0.1:0", "--mqtt-policy", "open"]).start()
@@ -83,6 +93,11 @@ def main():
         for name, r in publishes(server, devices, options.seconds):
             print(f"publishes, {name:<29}{r['published_per_s']:>8.0f} /s {r['published_per_server_cpu_s']:>8.0f} per CPU-s of "
                   f"the server, p50 {r['publish_us']['p50']:.0f} us, p99 {r['publish_us']['p99']:.0f} us")
+        server.boto("iot").create_policy(policyName="any", policyDocument=json.dumps(ANY))
+        for target in server.boto("iot").list_thing_principals(thingName=device.name)["principals"]:
+            server.boto("iot").attach_policy(policyName="any", target=target)
+        for name, r in idle(server, device, options.idle):
+            print(f"{options.idle} idle connections, {name:<16}{r['server_connection_bytes']:>8.0f} B each of the server's memory")
     finally:
         server.stop(60)
         shutil.rmtree(directory, ignore_errors=True)
