@@ -412,6 +412,11 @@ ClientSession* Shard::open_session(Connection& connection, uint32_t expiry_s, bo
   const ConnectRequest& request = connection.request;
   if (request.clean_start) end_session(request.client_id);
   ClientSession* session = find_session(request.client_id);
+  if (session != nullptr) {
+    // What is due by now is done although its timer, which is coarse, has not fired.
+    check_session(request.client_id, session->timer_at);
+    session = find_session(request.client_id);
+  }
   const bool persistent = expiry_s > 0;
   present = session != nullptr;
   if (!present) {

@@ -15,8 +15,7 @@ enum Opcode : uint8_t { kContinuation = 0, kText = 1, kBinary = 2, kClose = 8, k
 
 constexpr uint8_t kFin = 0x80, kReserved = 0x70, kMasked = 0x80;
 constexpr uint8_t kLength16 = 126, kLength64 = 127;
-constexpr uint16_t kNormalClosure = 1000, kProtocolError = 1002, kUnsupportedData = 1003,
-                   kInvalidPayload = 1007;
+constexpr uint16_t kProtocolError = 1002, kUnsupportedData = 1003, kInvalidPayload = 1007;
 
 uint64_t big_endian(const char* bytes, size_t count) {
   uint64_t out = 0;

@@ -192,7 +192,7 @@ class EmbeddedLog final : public Log {
       const Status written = write_group(group);
       group.clear();
       if (!written) {
-        enter_trouble(written.error());
+        refuse_waiting(written.error());
         if (!wait_for_recovery()) return;
       }
     }
@@ -236,10 +236,13 @@ class EmbeddedLog final : public Log {
     {
       const std::lock_guard lock(mutex_);
       queue_bytes_ -= cost;
-      // Before anyone is told, so that trouble() is set when the failure is seen.
+      // Before anyone is told, as is what says so below: trouble() is set when the failure is seen.
       if (!written) trouble_ = written.error().message;
     }
     if (!written) {
+      probe_.trouble.Set(1);
+      logger_.error("log_trouble",
+                    {{"reason", written.error().message}, {"effect", "nothing is acknowledged"}});
       in_doubt_ = {building->number(), {}, building->appended()};
       for (size_t i = 0; i < group.size(); ++i) {
         if (auto identity = group[i].batch.identity) {
@@ -259,9 +262,8 @@ class EmbeddedLog final : public Log {
     return written;
   }
 
-  void enter_trouble(const Error& error) {
-    probe_.trouble.Set(1);
-    logger_.error("log_trouble", {{"reason", error.message}, {"effect", "nothing is acknowledged"}});
+  // Refuses what was submitted meanwhile.
+  void refuse_waiting(const Error& error) {
     std::deque<Pending> refused;
     {
       const std::lock_guard lock(mutex_);

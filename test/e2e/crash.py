@@ -28,11 +28,16 @@ class Sender(threading.Thread):
                 self.attempted.add(number)
                 topic, document = self.message(number)
                 info = client.paho.publish(topic, json.dumps(document), 1)
-                while not info.is_published() and not client.disconnected.is_set() and not self.stopping.is_set():
+                while not published(info) and not client.disconnected.is_set() and not self.stopping.is_set():
                     time.sleep(0.001)
-                if info.is_published():
+                if published(info):
                     self.acknowledged.add(number)
             client.paho.loop_stop()  # without a retransmission: an unacknowledged number is not sent again
+
+
+def published(info):
+    """Whether the PUBACK came. Paho raises if the connection was lost before it could write."""
+    return info.rc == 0 and info.is_published()
 
 
 def numbered(thing):

@@ -261,6 +261,31 @@ TEST(Broker, no_deadline_follows_a_wall_clock_that_is_set) {
   }
 }
 
+TEST(Broker, a_session_is_gone_at_its_moment_whenever_its_timer_fires) {
+  Harness h;
+  const std::string at = h.listen_plain();
+  const auto leave = [&](const char* client_id) {
+    TestClient client(at);
+    ASSERT_EQ(client.connect(
+                  {.client_id = client_id, .version = Version::k5, .clean = false, .session_expiry_s = 1}),
+              ReasonCode::kSuccess);
+    client.disconnect();
+    eventually([&] { return h.metric("fleetward_broker_connections") == 0; }, "it has left");
+  };
+  const auto is_there = [&](const char* client_id) {
+    TestClient client(at);
+    EXPECT_EQ(client.connect({.client_id = client_id, .version = Version::k5, .clean = false}),
+              ReasonCode::kSuccess);
+    return client.session_present;
+  };
+  leave("d");
+  h.pass(Duration{999});
+  EXPECT_TRUE(is_there("d"));
+  leave("e");
+  h.pass(Duration{1'000});
+  EXPECT_FALSE(is_there("e"));
+}
+
 TEST(Broker, wills_are_sent_unless_the_client_says_goodbye) {
   Harness h;
   const std::string at = h.listen_plain();
