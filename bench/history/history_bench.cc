@@ -16,7 +16,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/utilities/options_util.h>
 
-#include "detect/bytes.h"
+#include "detect/history.h"
 #include "log/embedded_log.h"
 #include "pipeline/detect_keys.h"
 #include "pipeline/detect_queries.h"
@@ -92,8 +92,7 @@ class Device {
     count(row, "aws:num-established-tcp-connections", 1 + random_() % 3);
     if (random_() % 500 == 0) port_ = static_cast<uint16_t>(1024 + random_() % 60'000);
     const uint16_t ports[] = {22, 443, port_};
-    detect::bytes::put_string(row, "aws:listening-tcp-ports");
-    detect::encode_value({.kind = detect::ValueKind::kPorts, .ports = ports}, row);
+    keep(row, "aws:listening-tcp-ports", {.kind = detect::ValueKind::kPorts, .ports = ports});
     return row;
   }
   std::string tick() {
@@ -108,13 +107,14 @@ class Device {
   int64_t jitter() { return static_cast<int64_t>(std::abs(noise_(random_)) * 60); }
 
  private:
+  static void keep(std::string& row, std::string_view series, const detect::ValueView& value) {
+    detect::put_row_value(detect::row_code(series), series, value, row);
+  }
   static void count(std::string& row, std::string_view series, uint64_t value) {
-    detect::bytes::put_string(row, series);
-    detect::encode_value({.kind = detect::ValueKind::kCount, .count = value}, row);
+    keep(row, series, {.kind = detect::ValueKind::kCount, .count = value});
   }
   static void number(std::string& row, std::string_view series, double value) {
-    detect::bytes::put_string(row, series);
-    detect::encode_value({.kind = detect::ValueKind::kNumber, .number = value}, row);
+    keep(row, series, {.kind = detect::ValueKind::kNumber, .number = value});
   }
   uint64_t spread(double mean, double part) {
     return static_cast<uint64_t>(std::max(0.0, mean * (1 + part * noise_(random_))));

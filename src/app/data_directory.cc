@@ -15,7 +15,8 @@
 namespace fleetward::app {
 namespace {
 
-constexpr int kFormat = 2;  // 1 kept open violations of Detect under other keys
+// 1 kept open violations of Detect under other keys, 2 Detect's rows of values and states in other forms.
+constexpr int kFormat = 3;
 
 // What every directory holds that has served once, which endpoints.json tells: it is written last.
 constexpr const char* kLog = "log/CURRENT";

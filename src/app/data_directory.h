@@ -8,7 +8,7 @@ namespace fleetward::app {
 
 // The directory that holds everything a server keeps; one process at a time.
 //
-//   format            "2": the version of everything in it. It rises with a change that the rooms' own
+//   format            "3": the version of everything in it. It rises with a change that the rooms' own
 //                     versions of records do not cover; who finds another one refuses
 //   lock              held (flock) while a server runs
 //   credentials       the root access key, AWS shared-credentials format, 0600

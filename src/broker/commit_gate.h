@@ -70,7 +70,7 @@ class CommitGate {
     std::vector<Waiter> waiters;
   };
   static size_t marks_of(const log::Batch& batch) {
-    return batch.appends.size() + batch.changes.size() + batch.commits.size() + batch.truncations.size();
+    return batch.appends.size() + batch.change_count() + batch.commits.size() + batch.truncations.size();
   }
   void seal();
   void send();

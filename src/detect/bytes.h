@@ -6,16 +6,27 @@
 #include <string>
 #include <string_view>
 
-// Reading and writing of the room's binary forms: varints (LEB128), little-endian fixed widths, counted
-// strings. Internal to detect/ and export/.
+// Reading and writing of the room's binary forms: varints (LEB128), also of signed numbers (zigzag),
+// little-endian fixed widths, counted strings. Internal to detect/ and export/.
 namespace fleetward::detect::bytes {
 
+// So that small numbers of either sign have few bytes as a varint.
+inline uint64_t zigzag(int64_t value) {
+  return static_cast<uint64_t>(value) << 1 ^ static_cast<uint64_t>(value >> 63);
+}
+inline int64_t unzigzag(uint64_t value) {
+  return static_cast<int64_t>(value >> 1 ^ (0 - (value & 1)));
+}
+
 inline void put_varint(std::string& out, uint64_t value) {
+  char raw[10];
+  size_t size = 0;
   while (value >= 0x80) {
-    out.push_back(static_cast<char>(value | 0x80));
+    raw[size++] = static_cast<char>(value | 0x80);
     value >>= 7;
   }
-  out.push_back(static_cast<char>(value));
+  raw[size++] = static_cast<char>(value);
+  out.append(raw, size);
 }
 inline void put_u64(std::string& out, uint64_t value) {
   static_assert(std::endian::native == std::endian::little, "the log's binary forms are little-endian");

@@ -4,6 +4,8 @@
 
 #include <xxhash.h>
 
+#include "detect/history.h"
+
 namespace fleetward::detect {
 namespace {
 
@@ -47,6 +49,7 @@ class PlanBuilder {
       metric.name = draft.metric;
       metric.dimension = draft.dimension;
       metric.series = series;
+      metric.row_code = row_code(series);
       metric.kind = draft.kind;
       metric.destinations = std::move(draft.destinations);
       metric.behaviors_begin = static_cast<uint32_t>(plan_->behaviors.size());

@@ -80,6 +80,7 @@ struct PlanMetric {
   std::string name;
   uint64_t dimension = 0;  // MetricDimension::key(); 0: all messages count
   std::string series;      // series_name(): what its values are kept and exported as
+  uint8_t row_code = 0;    // of the series (history.h)
   ValueKind kind = ValueKind::kCount;
   std::vector<uint32_t> destinations;  // indexes of Plan::destinations
   uint32_t behaviors_begin = 0, behaviors_end = 0;

@@ -35,7 +35,7 @@ struct ViolationUpdate {
   Value value;
 };
 
-// Values of one thing at one time, ready to keep: ([counted string series][value])*, see encode_value.
+// Values of one thing at one time, ready to keep: a row (history.h).
 struct RetainedValues {
   std::string_view thing;
   Timestamp time;

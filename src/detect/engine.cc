@@ -6,8 +6,8 @@
 
 #include <xxhash.h>
 
-#include "detect/bytes.h"
 #include "detect/engine_impl.h"
+#include "detect/history.h"
 
 namespace fleetward::detect {
 namespace {
@@ -233,8 +233,7 @@ void Engine::Impl::end_keep(Step& step) {
 
 void Engine::Impl::keep(const Thing&, const PlanMetric& metric, const ValueView& value, Step& step) {
   ++counters.data_points;
-  bytes::put_string(step.effects.retained_bytes, metric.series);
-  encode_value(value, step.effects.retained_bytes);
+  put_row_value(metric.row_code, metric.series, value, step.effects.retained_bytes);
 }
 
 void Engine::Impl::export_value(const Thing& thing, const PlanMetric& metric, const ValueView& value,

@@ -1,12 +1,12 @@
 #include "detect/event.h"
 
+#include "detect/address_bytes.h"
 #include "detect/bytes.h"
 
 namespace fleetward::detect {
 namespace {
 
-constexpr uint8_t kEventVersion = 2;
-constexpr uint8_t kFirstVersion = 1;  // observations without dimensions
+constexpr uint8_t kEventVersion = 3;
 
 void head(Event::Kind kind, Timestamp time, std::string& out) {
   out.push_back(static_cast<char>(kEventVersion));
@@ -35,32 +35,25 @@ void read_messages(bytes::Reader& in, MessageCounters& out) {
   out.authorization_failures = in.varint();
 }
 
-void put_addresses(const std::vector<IpAddress>& addresses, std::string& out) {
-  bytes::put_varint(out, addresses.size());
-  for (const IpAddress& address : addresses) {
-    out.append(reinterpret_cast<const char*>(address.bytes.data()), 16);
-  }
+void replace_addresses(bytes::Reader& in, std::vector<IpAddress>& out) {
+  out.clear();
+  bytes::read_addresses(in, out);
 }
 
-void read_addresses(bytes::Reader& in, std::vector<IpAddress>& out) {
-  out.resize(in.count(16));
-  for (IpAddress& address : out) std::memcpy(address.bytes.data(), in.take(16).data(), 16);
-}
-
-void read_observation(bytes::Reader& in, uint8_t version, Observation& out) {
+void read_observation(bytes::Reader& in, Observation& out) {
   out.from = time_in(in);
   read_messages(in, out);
   out.connection_attempts = in.varint();
   out.disconnects = in.varint();
   out.connected = in.u8() != 0;
   out.disconnected_since = time_in(in);
-  read_addresses(in, out.addresses);
-  out.dimensions.resize(version == kFirstVersion ? 0 : in.count(9));
+  replace_addresses(in, out.addresses);
+  out.dimensions.resize(in.count(9));
   for (DimensionCounters& counters : out.dimensions) {
     counters.dimension.op = in.u8() == 0 ? DimensionOperator::kIn : DimensionOperator::kNotIn;
     counters.dimension.name = in.string();
     read_messages(in, counters);
-    read_addresses(in, counters.addresses);
+    replace_addresses(in, counters.addresses);
   }
 }
 
@@ -81,13 +74,13 @@ void encode_observation_event(std::string_view thing, const Observation& o, std:
   bytes::put_varint(out, o.disconnects);
   out.push_back(o.connected ? 1 : 0);
   bytes::put_varint(out, static_cast<uint64_t>(o.disconnected_since.ms));
-  put_addresses(o.addresses, out);
+  bytes::put_addresses(out, o.addresses);
   bytes::put_varint(out, o.dimensions.size());
   for (const DimensionCounters& counters : o.dimensions) {
     out.push_back(counters.dimension.op == DimensionOperator::kIn ? 0 : 1);
     bytes::put_string(out, counters.dimension.name);
     put_messages(counters, out);
-    put_addresses(counters.addresses, out);
+    bytes::put_addresses(out, counters.addresses);
   }
 }
 
@@ -121,10 +114,7 @@ std::string_view peek_thing(std::string_view bytes) {
 
 Status decode_event(std::string_view bytes, Event& out) {
   bytes::Reader in{bytes};
-  const uint8_t version = in.u8();
-  if (version < kFirstVersion || version > kEventVersion) {
-    return fail(ErrorCode::kCorrupt, "a stored event of an unknown version");
-  }
+  if (in.u8() != kEventVersion) return fail(ErrorCode::kCorrupt, "a stored event of an unknown version");
   const uint8_t kind = in.u8();
   out.kind = static_cast<Event::Kind>(kind);
   out.time = time_in(in);
@@ -139,7 +129,7 @@ Status decode_event(std::string_view bytes, Event& out) {
       return decode_report(in.rest, out.report);
     case Event::Kind::kObservation:
       out.thing = in.string();
-      read_observation(in, version, out.observation);
+      read_observation(in, out.observation);
       out.observation.to = out.time;
       break;
     case Event::Kind::kThresholds:

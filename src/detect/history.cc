@@ -11,11 +11,12 @@
 #include <zstd.h>
 
 #include "detect/bytes.h"
+#include "detect/metric.h"
 
 namespace fleetward::detect {
 namespace {
 
-constexpr uint8_t kFormat = 1;
+constexpr uint8_t kFormat = 2;
 constexpr int kZstdLevel = 3;
 constexpr uint8_t kXorDoubles = 255;  // in the place of `decimals`
 constexpr int kDecimalsMax = 6;
@@ -26,12 +27,9 @@ auto corrupt(const char* what) {
   return fail(ErrorCode::kCorrupt, std::string("metric history: ") + what);
 }
 
-uint64_t zigzag(int64_t value) {
-  return static_cast<uint64_t>(value) << 1 ^ static_cast<uint64_t>(value >> 63);
-}
-int64_t unzigzag(uint64_t value) {
-  return static_cast<int64_t>(value >> 1 ^ (0 - (value & 1)));
-}
+using bytes::unzigzag;
+using bytes::zigzag;
+
 size_t varint_bytes(uint64_t value) {
   return static_cast<size_t>(std::bit_width(value | 1) + 6) / 7;
 }
@@ -268,10 +266,23 @@ Result<std::string> seal(const std::string& body) {
 
 }  // namespace
 
+uint8_t row_code(std::string_view series) {
+  const MetricInfo* builtin = find_builtin(series);
+  return builtin == nullptr ? 0 : static_cast<uint8_t>(static_cast<uint8_t>(builtin->id) + 1);
+}
+
+void put_row_value(uint8_t code, std::string_view series, const ValueView& value, std::string& row) {
+  bytes::put_varint(row, code);
+  if (code == 0) bytes::put_string(row, series);
+  encode_value(value, row);
+}
+
 Status visit_row(std::string_view row, const std::function<void(std::string_view, std::string_view)>& each) {
   while (!row.empty()) {
     bytes::Reader in{row};
-    const std::string_view series = in.string();
+    const uint64_t code = in.varint();
+    if (code > kBuiltinCount) return corrupt("a row has an unknown series");
+    const std::string_view series = code == 0 ? in.string() : info_of(static_cast<Builtin>(code - 1)).name;
     if (!in.ok) return corrupt("a row is cut short");
     const std::string_view encoded = take_encoded_value(in.rest);
     if (encoded.empty()) return corrupt("a row is cut short");

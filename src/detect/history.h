@@ -15,9 +15,10 @@
 // Metric history: what was kept of one thing, as rows (one for each event) and folded into chunks, which take
 // a tenth of the room.
 //
-// A row is ([counted series][value])*, see encode_value. A chunk is columns, compressed:
+// A row is ([series][value])*, see encode_value; a series is a varint n: Builtin n - 1 without a dimension,
+// or 0 and its counted name. A chunk is columns, compressed:
 //
-//   u8 format (1); u64 little-endian XXH3 of what follows; varint bytes of the body; the body as a zstd frame
+//   u8 format (2); u64 little-endian XXH3 of what follows; varint bytes of the body; the body as a zstd frame
 //
 //   body:   varint time columns, varint series, then all of them
 //   time column: varint bytes of what follows; varint points (n >= 1); zigzag first, period;
@@ -37,6 +38,11 @@ namespace fleetward::detect {
 inline constexpr size_t kHistoryRowsMax = 4096;           // of a chunk
 inline constexpr size_t kHistoryRowBytesMax = 1 << 20;    // of a chunk's rows, beyond which it takes no more
 inline constexpr size_t kHistoryBodyBytesMax = 16 << 20;  // what a reader decompresses
+
+// The number of a series in rows; 0: it goes by its name.
+uint8_t row_code(std::string_view series);
+// Adds a value to a row; `code` is row_code(series).
+void put_row_value(uint8_t code, std::string_view series, const ValueView& value, std::string& row);
 
 // Calls each(series, encoded value) for the parts of a row. kCorrupt if it is not one (after the parts
 // before).

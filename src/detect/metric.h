@@ -26,7 +26,8 @@ enum class Operator : uint8_t {
 std::string_view to_string(Operator op);  // "less-than"
 std::optional<Operator> parse_operator(std::string_view text);
 
-// The built-in metrics, in the order of the table. Device-side ones first: they index a report's counts.
+// The built-in metrics, in the order of the table. Device-side ones first: they index a report's counts. The
+// numbers are in what is stored (report.h, history.h).
 enum class Builtin : uint8_t {
   kAllBytesOut,
   kAllBytesIn,

@@ -1,12 +1,13 @@
 #include "detect/report.h"
 
+#include "detect/address_bytes.h"
 #include "detect/bytes.h"
 #include "detect/report_sources.h"
 
 namespace fleetward::detect {
 namespace {
 
-constexpr uint8_t kReportVersion = 1;  // of the form in the log
+constexpr uint8_t kReportVersion = 2;  // of the form in the log
 
 }  // namespace
 
@@ -94,8 +95,6 @@ tl::expected<void, Rejection> ReportParser::parse(ReportFormat format, std::stri
   return format == ReportFormat::kJson ? impl_->json.parse(payload, out) : impl_->cbor.parse(payload, out);
 }
 
-// [version][varint id][string version][varint present][varint count]*[value]*(lists present)
-// [varint customs]([string name][value])*
 void encode_report(const Report& report, std::string& out) {
   out.push_back(static_cast<char>(kReportVersion));
   bytes::put_varint(out, static_cast<uint64_t>(report.id));
@@ -135,19 +134,14 @@ struct ReportDecoder {
       if (!in.ok) reading.count = 0;
     } else {
       reading.first = static_cast<uint32_t>(out.addresses.size());
-      addresses(out.addresses);
+      bytes::read_addresses(in, out.addresses);
       reading.count = static_cast<uint32_t>(out.addresses.size()) - reading.first;
     }
   }
-  void addresses(std::vector<IpAddress>& into) {
-    for (size_t left = in.count(16); left > 0; --left) {
-      std::memcpy(into.emplace_back().bytes.data(), in.take(16).data(), 16);
-    }
-  }
   void ports(std::vector<uint16_t>& into) {
-    for (size_t left = in.count(2); left > 0; --left) {
-      std::memcpy(&into.emplace_back(), in.take(2).data(), 2);
-    }
+    into.resize(in.count(2));
+    const std::string_view raw = in.take(into.size() * 2);
+    if (!raw.empty()) std::memcpy(into.data(), raw.data(), raw.size());
   }
   bool expect(ValueKind kind) {
     if (in.u8() != static_cast<uint8_t>(kind)) in.ok = false;
@@ -162,7 +156,7 @@ struct ReportDecoder {
       } else if (!expect(info_of(metric).kind)) {
         return;
       } else if (metric == Builtin::kDestinationIpAddresses) {
-        addresses(out.destinations);
+        bytes::read_addresses(in, out.destinations);
       } else {
         ports(metric == Builtin::kListeningTcpPorts ? out.tcp_ports : out.udp_ports);
       }

@@ -88,8 +88,10 @@ class ReportParser {
   std::unique_ptr<Impl> impl_;
 };
 
-// The compact form of a report in the log. decode_report checks everything again (the log may hold bytes of
-// another release): kCorrupt.
+// The compact form of a report in the log: u8 format (2); varint id; counted version; varint `present`; for
+// each metric that is present, in the order of Builtin, a varint (counts) or a value (lists, see
+// encode_value); varint custom metrics, each a counted name and a value. decode_report checks everything
+// again (the log may hold bytes of another release): kCorrupt.
 void encode_report(const Report& report, std::string& out);
 Status decode_report(std::string_view bytes, Report& out);
 

@@ -4,13 +4,13 @@
 
 #include <xxhash.h>
 
+#include "detect/address_bytes.h"
 #include "detect/bytes.h"
 
 namespace fleetward::detect::internal {
 namespace {
 
-constexpr uint8_t kStateVersion = 2;
-constexpr uint8_t kFirstVersion = 1;  // without dimensions
+constexpr uint8_t kStateVersion = 3;
 // Beside a behaviour's run of violating data points, in its byte.
 constexpr uint8_t kRunMask = 0x3f, kHasValues = 0x40, kContributed = 0x80;
 static_assert(kConsecutiveDatapointsMax <= kRunMask);
@@ -24,6 +24,15 @@ void put_ms(std::string& out, int64_t ms) {
 }
 int64_t ms_in(bytes::Reader& in) {
   return static_cast<int64_t>(in.varint());
+}
+// A time near another one, mostly before it. Wraps around on bytes that were not written here.
+void put_before(std::string& out, int64_t of, int64_t ms) {
+  bytes::put_varint(
+      out, bytes::zigzag(static_cast<int64_t>(static_cast<uint64_t>(of) - static_cast<uint64_t>(ms))));
+}
+int64_t before_in(bytes::Reader& in, int64_t of) {
+  return static_cast<int64_t>(static_cast<uint64_t>(of) -
+                              static_cast<uint64_t>(bytes::unzigzag(in.varint())));
 }
 
 void put_messages(const CloudCounters& counters, std::string& out) {
@@ -42,18 +51,6 @@ void messages_in(bytes::Reader& in, CloudCounters& counters) {
   }
 }
 
-void put_addresses(const CloudCounters& counters, std::string& out) {
-  bytes::put_varint(out, counters.addresses.size());
-  for (const IpAddress& address : counters.addresses) {
-    out.append(reinterpret_cast<const char*>(address.bytes.data()), 16);
-  }
-}
-
-void addresses_in(bytes::Reader& in, CloudCounters& counters) {
-  counters.addresses.resize(in.count(16));
-  for (IpAddress& address : counters.addresses) std::memcpy(address.bytes.data(), in.take(16).data(), 16);
-}
-
 void encode_cloud(const CloudState& cloud, std::string& out) {
   put_messages(cloud.all, out);
   bytes::put_varint(out, cloud.connection_attempts);
@@ -62,54 +59,52 @@ void encode_cloud(const CloudState& cloud, std::string& out) {
   put_ms(out, cloud.disconnected_since_ms);
   out.push_back(
       static_cast<char>((cloud.active ? 1 : 0) | (cloud.connected ? 2 : 0) | (cloud.tracked ? 4 : 0)));
-  put_addresses(cloud.all, out);
+  bytes::put_addresses(out, cloud.all.addresses);
   bytes::put_varint(out, cloud.dimensions.size());
   for (const CloudCounters& counters : cloud.dimensions) {
     bytes::put_u64(out, counters.dimension);
     put_messages(counters, out);
-    put_addresses(counters, out);
+    bytes::put_addresses(out, counters.addresses);
   }
 }
 
-void decode_cloud(bytes::Reader& in, uint8_t version, CloudState& cloud) {
-  if (version == kFirstVersion) {
-    CloudCounters& all = cloud.all;
-    for (uint64_t* value :
-         {&all.messages_sent, &all.messages_received, &all.authorization_failures, &cloud.connection_attempts,
-          &cloud.disconnects, &all.message_bytes_total, &all.message_bytes_min, &all.message_bytes_max}) {
-      *value = in.varint();
-    }
-  } else {
-    messages_in(in, cloud.all);
-    cloud.connection_attempts = in.varint();
-    cloud.disconnects = in.varint();
-  }
+void decode_cloud(bytes::Reader& in, CloudState& cloud) {
+  messages_in(in, cloud.all);
+  cloud.connection_attempts = in.varint();
+  cloud.disconnects = in.varint();
   cloud.last_active_ms = ms_in(in);
   cloud.disconnected_since_ms = ms_in(in);
   const uint8_t flags = in.u8();
   cloud.active = (flags & 1) != 0;
   cloud.connected = (flags & 2) != 0;
   cloud.tracked = (flags & 4) != 0;
-  addresses_in(in, cloud.all);
-  if (version == kFirstVersion) return;
+  bytes::read_addresses(in, cloud.all.addresses);
   cloud.dimensions.resize(in.count(15));
   for (CloudCounters& counters : cloud.dimensions) {
     counters.dimension = in.u64();
     messages_in(in, counters);
-    addresses_in(in, counters);
+    bytes::read_addresses(in, counters.addresses);
   }
+}
+
+// Whether the state is more than the time of the latest point, which alone changes nothing that follows.
+bool is_told(const BehaviorState& state, const PlanBehavior& behavior) {
+  if (state.last_point_ms == 0) return false;
+  return behavior.values >= 0 || state.in_alarm || state.violating_run > 0 || state.clear_run > 0;
 }
 
 void encode_behaviors(const Thing& thing, std::string& out) {
   const size_t all = thing.plan ? thing.plan->behaviors.size() : 0;
   size_t used = 0;
-  for (size_t i = 0; i < all; ++i) used += thing.state.behaviors()[i].last_point_ms != 0 ? 1 : 0;
+  for (size_t i = 0; i < all; ++i) {
+    used += is_told(thing.state.behaviors()[i], thing.plan->behaviors[i]) ? 1 : 0;
+  }
   bytes::put_varint(out, used);
   for (size_t i = 0; i < all; ++i) {
     const BehaviorState& state = thing.state.behaviors()[i];
-    if (state.last_point_ms == 0) continue;
+    if (!is_told(state, thing.plan->behaviors[i])) continue;
     bytes::put_u64(out, thing.plan->behaviors[i].key);
-    put_ms(out, state.last_point_ms);
+    put_before(out, thing.last_event_ms, state.last_point_ms);
     const int32_t values = thing.plan->behaviors[i].values;
     out.push_back(static_cast<char>(state.violating_run | (state.contributed ? kContributed : 0) |
                                     (values >= 0 ? kHasValues : 0)));
@@ -140,7 +135,7 @@ void decode_behavior(bytes::Reader& in, Thing& thing) {
   const size_t known = find_behavior(thing, in.u64());
   BehaviorState state;
   uint64_t values[2] = {};
-  state.last_point_ms = ms_in(in);
+  state.last_point_ms = before_in(in, thing.last_event_ms);
   const uint8_t run_and_flags = in.u8();
   state.violating_run = run_and_flags & kRunMask;
   state.contributed = (run_and_flags & kContributed) != 0;
@@ -174,27 +169,42 @@ void decode_behaviors(bytes::Reader& in, Thing& thing) {
 
 void encode_windows(const Thing& thing, std::string& out) {
   const size_t all = thing.plan ? thing.plan->windows.size() : 0;
-  bytes::put_varint(out, all);
+  size_t used = 0;
+  for (size_t i = 0; i < all; ++i) used += thing.state.cells()[thing.plan->windows[i].offset] != 0 ? 1 : 0;
+  bytes::put_varint(out, used);
   for (size_t i = 0; i < all; ++i) {
     const PlanWindow& window = thing.plan->windows[i];
+    const uint64_t* cells = thing.state.cells() + window.offset;
+    if (cells[0] == 0) continue;
     bytes::put_u64(out, window.key);
     bytes::put_varint(out, window.buckets);
-    for (uint32_t c = 0; c <= window.buckets; ++c)
-      bytes::put_varint(out, thing.state.cells()[window.offset + c]);
+    bytes::put_varint(out, cells[0]);
+    uint64_t filled = 0;
+    for (uint32_t c = 0; c < window.buckets; ++c) filled |= static_cast<uint64_t>(cells[1 + c] != 0) << c;
+    bytes::put_varint(out, filled);
+    for (uint32_t c = 0; c < window.buckets; ++c) {
+      if (cells[1 + c] != 0) bytes::put_varint(out, cells[1 + c]);
+    }
   }
 }
 
 void decode_windows(bytes::Reader& in, Thing& thing) {
-  for (size_t left = in.count(10); in.ok && left > 0; --left) {
+  for (size_t left = in.count(11); in.ok && left > 0; --left) {
     const uint64_t key = in.u64();
     const uint64_t buckets = in.varint();
     if (buckets > PlanWindow::kRingMax) in.ok = false;
-    if (!in.ok) return;
-    uint64_t values[PlanWindow::kRingMax + 1] = {};
-    for (uint64_t c = 0; c <= buckets; ++c) values[c] = in.varint();
+    uint64_t values[PlanWindow::kRingMax + 1] = {in.varint()};
+    const uint64_t filled = in.varint();
+    if (!in.ok || filled >> buckets != 0) {
+      in.ok = false;
+      return;
+    }
+    for (uint64_t c = 0; c < buckets; ++c) {
+      if ((filled >> c & 1) != 0) values[1 + c] = in.varint();
+    }
     for (const PlanWindow& window : thing.plan->windows) {
       if (window.key != key || window.buckets != buckets) continue;
-      for (uint64_t c = 0; c <= buckets; ++c) thing.state.cells()[window.offset + c] = values[c];
+      std::copy_n(values, buckets + 1, thing.state.cells() + window.offset);
     }
   }
 }
@@ -261,12 +271,16 @@ size_t Thing::memory_bytes() const {
 
 void encode_thing(const Thing& thing, std::string& out) {
   out.push_back(static_cast<char>(kStateVersion));
-  put_ms(out, thing.last_report_ms);
   put_ms(out, thing.last_event_ms);
-  put_ms(out, thing.last_tick_ms);
+  put_before(out, thing.last_event_ms, thing.last_report_ms);
+  put_before(out, thing.last_event_ms, thing.last_tick_ms);
   bytes::put_varint(out, thing.same_time_reports);
   out.push_back(static_cast<char>(thing.next_report_id));
-  for (const int64_t id : thing.report_ids) bytes::put_varint(out, static_cast<uint64_t>(id));
+  int64_t last = 0;
+  for (const int64_t id : thing.report_ids) {
+    put_before(out, id, last);
+    last = id;
+  }
   out.push_back(thing.cloud ? 1 : 0);
   if (thing.cloud) encode_cloud(*thing.cloud, out);
   encode_behaviors(thing, out);
@@ -275,19 +289,20 @@ void encode_thing(const Thing& thing, std::string& out) {
 
 Status decode_thing(std::string_view bytes, Thing& thing) {
   bytes::Reader in{bytes};
-  const uint8_t version = in.u8();
-  if (version < kFirstVersion || version > kStateVersion) {
-    return fail(ErrorCode::kCorrupt, "state of a thing of an unknown version");
-  }
-  thing.last_report_ms = ms_in(in);
+  if (in.u8() != kStateVersion) return fail(ErrorCode::kCorrupt, "state of a thing of an unknown version");
   thing.last_event_ms = ms_in(in);
-  thing.last_tick_ms = ms_in(in);
+  thing.last_report_ms = before_in(in, thing.last_event_ms);
+  thing.last_tick_ms = before_in(in, thing.last_event_ms);
   thing.same_time_reports = static_cast<uint32_t>(in.varint());
   thing.next_report_id = in.u8() % Thing::kReportIdsRemembered;
-  for (int64_t& id : thing.report_ids) id = ms_in(in);
+  uint64_t last = 0;
+  for (int64_t& id : thing.report_ids) {
+    last += static_cast<uint64_t>(bytes::unzigzag(in.varint()));
+    id = static_cast<int64_t>(last);
+  }
   if (in.u8() != 0) {
     thing.cloud = std::make_unique<CloudState>();
-    decode_cloud(in, version, *thing.cloud);
+    decode_cloud(in, *thing.cloud);
   }
   decode_behaviors(in, thing);
   decode_windows(in, thing);

@@ -142,8 +142,23 @@ struct alignas(64) Thing {
   size_t memory_bytes() const;
 };
 
-// The state's binary form. decode_thing takes what belongs to behaviours and windows of `thing.plan` and
-// drops the rest, except open violations, which become orphans.
+// The state's binary form. Numbers are varints if nothing else is said; "before" is zigzag (last event -
+// time).
+//
+//   u8 format (3); last event; last report, last tick: before; reports of that time; u8 next report id;
+//   report ids: zigzag differences, the first to 0
+//   u8 1 if there is a cloud side: counters; connection attempts, disconnects; last active, disconnected
+//   since;
+//     u8 1 active | 2 connected | 4 tracked; addresses; dimensions, each: u64 key, counters, addresses
+//     counters: messages sent, received; bytes total, min, max; authorization failures
+//   behaviours, those of which more is to be known than a conforming point: u64 key; last point: before;
+//     u8 violating run | 0x40 values follow | 0x80 contributed; u8 clear run; two values if they follow
+//   open violations: u64 behaviour's key; started; 16 bytes of id
+//   windows that counted something: u64 key; cells; number of the newest; bits of the cells that are not
+//     zero; these cells
+//
+// decode_thing takes what belongs to behaviours and windows of `thing.plan` and drops the rest, except open
+// violations, which become orphans.
 void encode_thing(const Thing& thing, std::string& out);
 Status decode_thing(std::string_view bytes, Thing& thing);
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "detect/address_bytes.h"
 #include "detect/bytes.h"
 
 namespace fleetward::detect {
@@ -85,17 +86,12 @@ void encode_value(const ValueView& value, std::string& out) {
       bytes::put_double(out, value.number);
       break;
     case ValueKind::kCidrs:
-      bytes::put_varint(out, value.addresses.size());
-      for (const IpAddress& address : value.addresses) {
-        out.append(reinterpret_cast<const char*>(address.bytes.data()), 16);
-      }
+      bytes::put_addresses(out, value.addresses);
       break;
     case ValueKind::kPorts:
       bytes::put_varint(out, value.ports.size());
-      for (const uint16_t port : value.ports) {
-        out.push_back(static_cast<char>(port & 0xff));
-        out.push_back(static_cast<char>(port >> 8));
-      }
+      static_assert(std::endian::native == std::endian::little);
+      out.append(reinterpret_cast<const char*>(value.ports.data()), value.ports.size() * 2);
       break;
     case ValueKind::kNumbers:
       bytes::put_varint(out, value.numbers.size());
@@ -123,11 +119,7 @@ Result<Value> decode_value(std::string_view& bytes) {
       value.number = reader.f64();
       break;
     case ValueKind::kCidrs:
-      value.addresses.resize(reader.count(16));
-      for (IpAddress& address : value.addresses) {
-        const std::string_view raw = reader.take(16);
-        if (reader.ok) std::memcpy(address.bytes.data(), raw.data(), 16);
-      }
+      bytes::read_addresses(reader, value.addresses);
       break;
     case ValueKind::kPorts:
       value.ports.resize(reader.count(2));
@@ -160,9 +152,11 @@ std::string_view take_encoded_value(std::string_view& bytes) {
     case ValueKind::kNumber:
       reader.take(8);
       break;
-    case ValueKind::kCidrs:
-      reader.take(reader.count(16) * 16);
+    case ValueKind::kCidrs: {
+      size_t each = 0;
+      bytes::take_addresses(reader, each);
       break;
+    }
     case ValueKind::kPorts:
       reader.take(reader.count(2) * 2);
       break;

@@ -45,9 +45,14 @@ struct Value {
 // {"count": 3}, {"cidrs": ["192.0.2.1"]}, ...
 json::object to_json(const Value& value);
 
-// The compact binary form in the log: one byte of kind, then a varint, eight bytes of a double, or a counted
-// list of such. encode_value appends; decode_value takes it off the front of `bytes`, kCorrupt if it is not
-// one.
+// The compact binary form in the log: u8 kind, then
+//   count:   varint
+//   cidrs:   addresses (address_bytes.h)
+//   ports:   varint n, n times u16 little-endian
+//   number:  its eight bytes, little-endian
+//   numbers: varint n, n times eight bytes
+//   strings: varint n, n times (varint bytes, text)
+// encode_value appends; decode_value takes it off the front of `bytes`, kCorrupt if it is not one.
 void encode_value(const ValueView& value, std::string& out);
 Result<Value> decode_value(std::string_view& bytes);
 // Steps over one encoded value; empty (and `bytes` unchanged) if it is not one.

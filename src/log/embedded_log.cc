@@ -23,7 +23,7 @@ constexpr size_t kOperationBytes = 96;
 
 size_t cost_of(const Batch& batch) {
   return batch.bytes() +
-         kOperationBytes * (1 + batch.appends.size() + batch.commits.size() + batch.changes.size() +
+         kOperationBytes * (1 + batch.appends.size() + batch.commits.size() + batch.change_count() +
                             batch.truncations.size() + batch.drops.size());
 }
 

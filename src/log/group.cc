@@ -47,19 +47,21 @@ std::vector<Offset> Storage::Group::add(const Batch& batch) {
   }
   append_count_ += batch.appends.size();
   for (const auto& commit : batch.commits) committed_[{commit.partition, commit.consumer}] = commit.next;
-  for (const auto& change : batch.changes) {
+  batch.visit_changes([&](const Batch::KeyChange& change) {
+    const rocksdb::Slice key(change.key.data(), change.key.size());
+    const rocksdb::Slice value(change.value.data(), change.value.size());
     switch (change.kind) {
       case Batch::KeyChange::Kind::kPut:
-        batch_.Put(families_.state, change.key, change.value);
+        batch_.Put(families_.state, key, value);
         break;
       case Batch::KeyChange::Kind::kErase:
-        batch_.Delete(families_.state, change.key);
+        batch_.Delete(families_.state, key);
         break;
       case Batch::KeyChange::Kind::kEraseRange:
-        if (change.key < change.value) batch_.DeleteRange(families_.state, change.key, change.value);
+        if (change.key < change.value) batch_.DeleteRange(families_.state, key, value);
         break;
     }
-  }
+  });
   for (const auto& truncation : batch.truncations) truncate(truncation);
   for (const auto& partition : batch.drops) drop(partition);
   return offsets;

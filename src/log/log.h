@@ -40,10 +40,10 @@ class Batch {
   size_t append(Partition partition, std::string value, Timestamp now);
   // `next` is the first offset the consumer has not yet processed.
   void commit(std::string consumer, Partition partition, Offset next);
-  void put(std::string key, std::string value);
-  void erase(std::string key);
+  void put(std::string_view key, std::string_view value);
+  void erase(std::string_view key);
   // Every key in [begin, end).
-  void erase_range(std::string begin, std::string end);
+  void erase_range(std::string_view begin, std::string_view end);
   // Deletes records before `first_kept` (at most all there are); the partition's offsets go on from its end.
   void truncate(Partition partition, Offset first_kept);
   // Forgets the partition: its records, its offsets and what consumers committed on it. Appending to it later
@@ -69,18 +69,24 @@ class Batch {
     Offset next;
   };
   struct KeyChange {
-    enum class Kind { kPut, kErase, kEraseRange } kind;
-    std::string key;
-    std::string value;  // the end of the range for kEraseRange
+    enum class Kind : uint8_t { kPut, kErase, kEraseRange } kind = Kind::kPut;
+    std::string_view key;
+    std::string_view value;  // the end of the range for kEraseRange
   };
   struct Truncate {
     Partition partition;
     Offset first_kept;
   };
-  // Applied in this order; within one kind, in the order given.
+  // What puts and erasures there are, in the order given, as views that hold until the batch changes.
+  template <typename F>
+  void visit_changes(F each) const {
+    for (size_t at = 0; at < changes_.size();) each(change_at(at));
+  }
+  size_t change_count() const { return change_count_; }
+
+  // Applied in this order, the changes after the commits; within one kind, in the order given.
   std::vector<Append> appends;
   std::vector<Commit> commits;
-  std::vector<KeyChange> changes;
   std::vector<Truncate> truncations;
   std::vector<Partition> drops;
 
@@ -91,6 +97,13 @@ class Batch {
   std::shared_ptr<Identity> identity;
 
  private:
+  void change(KeyChange::Kind kind, std::string_view key, std::string_view value);
+  KeyChange change_at(size_t& at) const;  // moves on to the next
+
+  // All changes in one block, since a step of Detect has thousands and copies them to be able to repeat: of
+  // each its kind, the two lengths (u32), key and value.
+  std::string changes_;
+  size_t change_count_ = 0;
   size_t bytes_ = 0;
 };
 

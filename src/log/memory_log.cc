@@ -38,21 +38,20 @@ Committed MemoryLog::apply(Batch& batch) {
     contents.records.push_back({contents.end(), append.now, std::move(append.value)});
   }
   for (auto& commit : batch.commits) committed_[{commit.partition, commit.consumer}] = commit.next;
-  for (auto& change : batch.changes) {
+  batch.visit_changes([&](const Batch::KeyChange& change) {
+    const auto first = keys_.lower_bound(change.key);
     switch (change.kind) {
       case Batch::KeyChange::Kind::kPut:
-        keys_[change.key] = std::move(change.value);
+        keys_.insert_or_assign(first, std::string(change.key), std::string(change.value));
         break;
       case Batch::KeyChange::Kind::kErase:
-        keys_.erase(change.key);
+        if (first != keys_.end() && first->first == change.key) keys_.erase(first);
         break;
       case Batch::KeyChange::Kind::kEraseRange:
-        if (change.key < change.value) {
-          keys_.erase(keys_.lower_bound(change.key), keys_.lower_bound(change.value));
-        }
+        if (change.key < change.value) keys_.erase(first, keys_.lower_bound(change.value));
         break;
     }
-  }
+  });
   for (const auto& truncation : batch.truncations) {
     const auto it = partitions_.find(truncation.partition);
     if (it == partitions_.end()) continue;

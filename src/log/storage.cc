@@ -57,6 +57,9 @@ rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache
   options.compression = has_lz4 ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
   options.write_buffer_size = buffer_bytes;
   options.max_write_buffer_number = 3;
+  // Twice the usual: each merge of level 0 writes what it overlaps of level 1 again, which keys in no order
+  // (those of things) do with all of it.
+  options.level0_file_num_compaction_trigger = 8;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
   table.block_size = block_bytes;

@@ -48,9 +48,16 @@ std::string ended_day(uint32_t partition, int64_t day) {
 }
 
 std::string values(uint32_t partition, Timestamp time, std::string_view thing, uint64_t sequence) {
-  std::string key = values_from(partition, day_of(time), thing, time);
-  put_be64(key, sequence);
+  std::string key = values_day(partition, day_of(time));
+  put_values_place(thing, time, sequence, key);
   return key;
+}
+
+void put_values_place(std::string_view thing, Timestamp time, uint64_t sequence, std::string& key) {
+  key += thing;
+  key.push_back('\0');
+  put_be64(key, static_cast<uint64_t>(time.ms));
+  put_be64(key, sequence);
 }
 
 std::string values_from(uint32_t partition, int64_t day, std::string_view thing, Timestamp time) {
@@ -97,7 +104,9 @@ std::string after_prefix(std::string prefix) {
 }
 
 void put_be64(std::string& out, uint64_t value) {
-  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
+  char raw[8];
+  for (int i = 0; i < 8; ++i) raw[i] = static_cast<char>(value >> (56 - 8 * i));
+  out.append(raw, 8);
 }
 
 uint64_t read_be64(std::string_view bytes) {

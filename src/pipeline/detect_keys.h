@@ -12,7 +12,7 @@
 //
 //   detect/partitions                                    how many there are, fixed when the log was new
 //   detect/<p>/things/<thing>                            detect::Engine's state of a thing
-//   detect/<p>/values/<day>/<thing>\0<time><sequence>    ([counted series][value])* of one event, as kept
+//   detect/<p>/values/<day>/<thing>\0<time><sequence>    a row of one event (detect/history.h)
 //   detect/<p>/history/<day>/<thing>\0<time><sequence>   a chunk of such, once the day is over
 //   (history_fold.h);
 //                                                        time and sequence are those of its first row
@@ -28,6 +28,8 @@ std::string partition_prefix(uint32_t partition);  // "detect/00003/"
 std::string thing_prefix(uint32_t partition);
 std::string values_day(uint32_t partition, int64_t day);
 std::string values(uint32_t partition, Timestamp time, std::string_view thing, uint64_t sequence);
+// What follows values_day() in such a key.
+void put_values_place(std::string_view thing, Timestamp time, uint64_t sequence, std::string& key);
 // First key of the thing's values at or after `time`, within the day.
 std::string values_from(uint32_t partition, int64_t day, std::string_view thing, Timestamp time);
 std::string history_day(uint32_t partition, int64_t day);

@@ -1,5 +1,7 @@
 #include "pipeline/detect_writer.h"
 
+#include <algorithm>
+
 #include "alerts/alert_record.h"
 #include "export/export_record.h"
 #include "pipeline/detect_keys.h"
@@ -24,9 +26,23 @@ Status DetectWriter::write(const detect::Engine& engine, const detect::Effects& 
 }
 
 void DetectWriter::write_values(const detect::Effects& effects, log::Batch& batch) const {
-  for (const detect::RetainedValues& values : effects.retained) {
-    batch.put(keys::values(partition_, values.time, values.thing, values.sequence),
-              effects.retained_bytes.substr(values.begin, values.end - values.begin));
+  std::vector<const detect::RetainedValues*> order;
+  for (const detect::RetainedValues& values : effects.retained) order.push_back(&values);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto* a, const auto* b) { return a->thing < b->thing; });
+  const std::string_view bytes = effects.retained_bytes;
+  std::string key;
+  size_t prefix = 0;
+  int64_t day = -1;
+  for (const detect::RetainedValues* values : order) {
+    if (const int64_t its = keys::day_of(values->time); its != day) {
+      day = its;
+      key = keys::values_day(partition_, day);
+      prefix = key.size();
+    }
+    key.resize(prefix);
+    keys::put_values_place(values->thing, values->time, values->sequence, key);
+    batch.put(key, bytes.substr(values->begin, values->end - values->begin));
   }
 }
 
@@ -43,13 +59,20 @@ void DetectWriter::write_exports(const detect::Effects& effects, Timestamp now, 
 
 void DetectWriter::write_states(const detect::Engine& engine, const detect::Effects& effects,
                                 log::Batch& batch) const {
-  const std::string prefix = keys::thing_prefix(partition_);
-  for (const uint32_t index : effects.changed) {
-    std::string state;
+  std::vector<std::pair<std::string_view, uint32_t>> order;
+  for (const uint32_t index : effects.changed) order.emplace_back(engine.thing_name(index), index);
+  std::sort(order.begin(), order.end());
+  std::string key = keys::thing_prefix(partition_), state;
+  const size_t prefix = key.size();
+  for (const auto& [thing, index] : order) {
+    key.resize(prefix);
+    key += thing;
+    state.clear();
     engine.encode_thing(index, state);
-    batch.put(prefix + std::string(engine.thing_name(index)), std::move(state));
+    batch.put(key, state);
   }
-  for (const std::string& thing : effects.forgotten) batch.erase(prefix + thing);
+  key.resize(prefix);
+  for (const std::string& thing : effects.forgotten) batch.erase(key + thing);
 }
 
 void DetectWriter::write_updates(const detect::Effects& effects, log::Batch& batch) const {
@@ -70,9 +93,9 @@ Result<json::object> DetectWriter::describe(const detect::ViolationEvent& event,
     // The behaviour left the configuration while the process was down: the violation's record has the copy.
     const std::string key = keys::active(partition_, event.started, event.violation_id);
     std::string text;
-    for (const auto& change : batch.changes) {
+    batch.visit_changes([&](const log::Batch::KeyChange& change) {
       if (change.key == key) text = change.value;
-    }
+    });
     if (text.empty()) {
       auto stored = log_.get(key);
       if (!stored) return fail(stored.error());

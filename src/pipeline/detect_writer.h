@@ -10,7 +10,9 @@
 
 namespace fleetward::pipeline {
 
-// Turns the effects of detect steps into what the log keeps. One partition's; the stage's thread.
+// Turns the effects of detect steps into what the log keeps. Rows and states, which each event has, are put
+// in the order of their keys: then the log's engine finds the place of each near that of the one before. One
+// partition's; the stage's thread.
 class DetectWriter {
  public:
   // `alerts_without_sns`: see DetectStageOptions.

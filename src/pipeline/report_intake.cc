@@ -98,9 +98,9 @@ class LogReportIntake final : public ReportIntake {
       replies.push_back(rejected_reply(thing, format, parsed.error(), now));
       return;
     }
-    std::string record;
-    detect::encode_report_event(thing, now, worker.report, record);
-    batch.append({"events", partition_of(thing, options_.partitions)}, std::move(record), now);
+    worker.record.clear();
+    detect::encode_report_event(thing, now, worker.report, worker.record);
+    batch.append({"events", partition_of(thing, options_.partitions)}, worker.record, now);
     accepted_.Increment();
     replies.push_back(accepted_reply(thing, format, worker.report.id, now));
   }
@@ -110,6 +110,7 @@ class LogReportIntake final : public ReportIntake {
     explicit Worker(const detect::ReportLimits& limits) : parser(limits) {}
     detect::ReportParser parser;
     detect::Report report;
+    std::string record;  // reused
   };
 
   static prometheus::Counter& counter(Metrics& metrics, const char* result) {

@@ -14,6 +14,7 @@ namespace {
 class Writer {
  public:
   Writer(detect::ReportFormat format, size_t members) : cbor_(format == detect::ReportFormat::kCbor) {
+    out_.reserve(192);
     open(members);
   }
 
@@ -76,8 +77,12 @@ class Writer {
 broker::MessagePtr message(std::string_view thing, detect::ReportFormat format, std::string_view answer,
                            std::string payload) {
   auto out = std::make_shared<broker::Message>();
-  out->topic = "$aws/things/" + std::string(thing) + "/defender/metrics/" +
-               (format == detect::ReportFormat::kCbor ? "cbor/" : "json/") + std::string(answer);
+  out->topic.reserve(64 + thing.size());
+  out->topic += "$aws/things/";
+  out->topic += thing;
+  out->topic += "/defender/metrics/";
+  out->topic += format == detect::ReportFormat::kCbor ? "cbor/" : "json/";
+  out->topic += answer;
   out->payload = std::move(payload);
   out->qos = 1;
   return out;

@@ -35,7 +35,7 @@ std::string sealed(std::string_view body) {
   std::string frame(ZSTD_compressBound(body.size()), '\0');
   frame.resize(ZSTD_compress(frame.data(), frame.size(), body.data(), body.size(), 1));
   rest += frame;
-  std::string out(1, '\1');
+  std::string out(1, '\2');
   bytes::put_u64(out, XXH3_64bits(rest.data(), rest.size()));
   return out + rest;
 }

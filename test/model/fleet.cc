@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "detect/bytes.h"
+#include "detect/history.h"
 #include "detect/population.h"
 
 namespace fleetward::model {
@@ -311,14 +311,11 @@ void Fleet::take_effects(Partition& partition, json::object& answer) {
                         {"explanation", event.explanation}});
   }
   for (const detect::RetainedValues& group : effects.retained) {
-    std::string_view rest =
-        std::string_view(effects.retained_bytes).substr(group.begin, group.end - group.begin);
-    while (!rest.empty()) {
-      detect::bytes::Reader in{rest};
-      const std::string metric(in.string());
-      rest = in.rest;
-      append(answer, "kept", decoded(metric, group.thing, group.time, rest));
-    }
+    const auto row = std::string_view(effects.retained_bytes).substr(group.begin, group.end - group.begin);
+    const auto read = detect::visit_row(row, [&](std::string_view metric, std::string_view encoded) {
+      append(answer, "kept", decoded(metric, group.thing, group.time, encoded));
+    });
+    if (!read) append(answer, "kept", json::value("corrupt"));
   }
   for (const detect::ExportPoint& point : effects.exports) {
     std::string_view value =

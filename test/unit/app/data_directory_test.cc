@@ -35,7 +35,7 @@ TEST_F(Directory, a_first_start_that_was_killed_is_repeated) {
   put("lock", "");
   put("format.new", "");
   EXPECT_EQ(refusal(), "");
-  EXPECT_EQ(*read_file(path_ + "/format"), "2\n");
+  EXPECT_EQ(*read_file(path_ + "/format"), "3\n");
 }
 
 TEST_F(Directory, files_of_somebody_else_are_left_alone) {
@@ -45,7 +45,7 @@ TEST_F(Directory, files_of_somebody_else_are_left_alone) {
 }
 
 TEST_F(Directory, one_that_lost_a_piece_is_refused_by_name) {
-  put("format", "2\n");
+  put("format", "3\n");
   put("pki/ca.pem");
   EXPECT_EQ(refusal(), "") << "a first start that did not come to its end";
   put("endpoints.json");
@@ -74,7 +74,7 @@ TEST_F(Directory, formats) {
   put("format", "99\n");
   EXPECT_NE(refusal().find("written by a newer one"), std::string::npos);
   put("format", "1\n");
-  EXPECT_NE(refusal().find("has format 1; this Fleetward knows format 2. It was written by an older one"),
+  EXPECT_NE(refusal().find("has format 1; this Fleetward knows format 3. It was written by an older one"),
             std::string::npos);
   EXPECT_EQ(*read_file(path_ + "/format"), "1\n");
   put("format", "x\n");

@@ -275,8 +275,11 @@ TEST(SessionStore, what_is_between_shards_comes_back_and_every_cut_is_corrupt) {
   log::Batch batch;
   const session_store::Routed routed{258, 3, 7, true, {{"g", "a/#"}, {"h", "+"}}, make_message("a/b", "p")};
   session_store::put_routed(batch, routed);
-  const std::string key = batch.changes.back().key;
-  const std::string value = batch.changes.back().value;
+  std::string key, value;
+  batch.visit_changes([&](const log::Batch::KeyChange& change) {
+    key = change.key;
+    value = change.value;
+  });
   const auto load = [&](const std::string& bytes) -> Result<uint64_t> {
     log::Batch again;
     again.put(key, bytes);

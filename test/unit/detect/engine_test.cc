@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/json.h"
-#include "detect/bytes.h"
+#include "detect/history.h"
 
 namespace fleetward::detect {
 namespace {
@@ -91,15 +91,12 @@ class EngineTest : public ::testing::Test {
   std::string retained() const {
     std::string out;
     for (const RetainedValues& group : effects_.retained) {
-      std::string_view rest =
-          std::string_view(effects_.retained_bytes).substr(group.begin, group.end - group.begin);
-      while (!rest.empty()) {
-        bytes::Reader in{rest};
+      const auto row = std::string_view(effects_.retained_bytes).substr(group.begin, group.end - group.begin);
+      EXPECT_TRUE(visit_row(row, [&](std::string_view series, std::string_view encoded) {
         if (!out.empty()) out += " ";
-        out += in.string();
-        out += "=" + json::serialize(to_json(*decode_value(in.rest)));
-        rest = in.rest;
-      }
+        out += series;
+        out += "=" + json::serialize(to_json(*decode_value(encoded)));
+      }));
     }
     return out;
   }
@@ -508,14 +505,20 @@ TEST(Event, ObservationsReadBack) {
   encode_observation_event(event.thing, event.observation, again);
   EXPECT_EQ(again, bytes);
   for (size_t cut = 0; cut < bytes.size(); ++cut) EXPECT_FALSE(decode_event(bytes.substr(0, cut), event));
-  // What the version before wrote: no list of dimensions at the end.
-  seen.dimensions.clear();
-  std::string old;
-  encode_observation_event("pump", seen, old);
-  old[0] = 1;
-  old.pop_back();
-  EXPECT_TRUE(decode_event(old, event));
-  EXPECT_TRUE(event.observation.dimensions.empty());
+  // Addresses of both families together have 16 bytes each, of one 4 if it is IPv4.
+  seen.addresses.clear();
+  for (const char* text : {"192.0.2.7", "198.51.100.1"}) {
+    ASSERT_TRUE(IpAddress::parse(text, seen.addresses.emplace_back()));
+  }
+  std::string v4, both;
+  encode_observation_event("pump", seen, v4);
+  ASSERT_TRUE(decode_event(v4, event));
+  EXPECT_EQ(event.observation.addresses, seen.addresses);
+  ASSERT_TRUE(IpAddress::parse("2001:db8::1", seen.addresses.emplace_back()));
+  encode_observation_event("pump", seen, both);
+  ASSERT_TRUE(decode_event(both, event));
+  EXPECT_EQ(event.observation.addresses, seen.addresses);
+  EXPECT_EQ(both.size() - v4.size(), 3 * 16U - 2 * 4U);
 }
 
 TEST_F(EngineTest, StateReadsBackAndIdsAreTheSameAtAReplay) {

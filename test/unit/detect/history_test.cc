@@ -39,7 +39,9 @@ Value number(double n) {
 std::string row_of(std::initializer_list<std::pair<std::string, Value>> parts) {
   std::string out;
   for (const auto& [series, value] : parts) {
-    bytes::put_string(out, series);
+    const uint8_t code = row_code(series);
+    bytes::put_varint(out, code);
+    if (code == 0) bytes::put_string(out, series);
     out += encoded(value);
   }
   return out;
@@ -127,6 +129,7 @@ TEST(History, RandomRowsComeBackAsTheyWere) {
         const auto kind = static_cast<ValueKind>(s + 1 == series ? static_cast<uint64_t>(time) % 6 : s % 6);
         const std::string name = "series-" + std::to_string(s);
         const std::string value = encoded(source.value(kind, styles[s]));
+        bytes::put_varint(row, 0);
         bytes::put_string(row, name);
         row += value;
         kept[name].push_back({time, name, value});

@@ -4,7 +4,7 @@
 #include <thread>
 #include <utility>
 
-#include "detect/bytes.h"
+#include "detect/history.h"
 #include "pipeline/detect_keys.h"
 #include "pipeline/detect_queries.h"
 #include "test/unit/pipeline/detect_fixture.h"
@@ -22,8 +22,8 @@ class HistoryFoldTest : public testing::Test {
 
   void keep(log::Log& log, const std::string& thing, int64_t at, const std::string& series, uint64_t count) {
     std::string row;
-    detect::bytes::put_string(row, series);
-    detect::encode_value({.kind = detect::ValueKind::kCount, .count = count}, row);
+    detect::put_row_value(detect::row_code(series), series,
+                          {.kind = detect::ValueKind::kCount, .count = count}, row);
     log::Batch batch;
     batch.put(keys::values(partition_of(thing, kPartitions), {at}, thing, ++sequence_), std::move(row));
     ASSERT_TRUE(log.write(std::move(batch)));
