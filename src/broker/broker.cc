@@ -226,7 +226,8 @@ Result<std::vector<std::shared_ptr<const ListenerState>>> make_states(
           {.files = listener.certificate,
            .certificate_required = true,
            .admit = [s = shard.get()](const PeerCertificate& certificate) { return s->admit(certificate); },
-           .alpn = {std::string(kAlpnMqtt)}});
+           .alpn = {std::string(kAlpnMqtt)},
+           .tickets = context.tickets});
       if (!tls) return fail(tls.error());
       state->tls = std::move(*tls);
     }

@@ -224,6 +224,7 @@ void Connection::take_encrypted(std::string_view bytes) {
   const bool was_open = tls_->state() == TlsEngine::State::kOpen;
   const bool open = tls_->feed(bytes, plain);
   shard_->mark_dirty(*this);  // handshake messages, alerts
+  if (!was_open && tls_->state() == TlsEngine::State::kOpen) shard_->count_handshake(tls_->resumed());
   if (!was_open && tls_->state() == TlsEngine::State::kFailed) {
     shard_->refuse(*this, Refusal::kTlsHandshake, tls_->failure());
   }

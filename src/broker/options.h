@@ -34,13 +34,15 @@ struct Options {
 
   // --- one connection
   size_t subscriptions_per_connection_max = 100'000;
-  uint16_t receive_max = 100;        // unacknowledged QoS 1 and 2 from the client (announced to v5 clients)
-  uint16_t unreleased_max = 4096;    // QoS 2 from a 3.1.1 client that it has not released
-  uint16_t inflight_max = 100;       // unacknowledged QoS 1 and 2 to the client; a v5 client may lower it
-  uint16_t topic_alias_max = 8;      // from the client; the broker sends none
-  Duration keepalive_min{0};         // a shorter wish is raised to it; v5 clients are told
-  Duration keepalive_max{0};         // a longer one, or none, is lowered to it. 0: no bound
-  Duration connect_timeout{10'000};  // from accept to CONNECT, TLS handshake included
+  uint16_t receive_max = 100;      // unacknowledged QoS 1 and 2 from the client (announced to v5 clients)
+  uint16_t unreleased_max = 4096;  // QoS 2 from a 3.1.1 client that it has not released
+  uint16_t inflight_max = 100;     // unacknowledged QoS 1 and 2 to the client; a v5 client may lower it
+  uint16_t topic_alias_max = 8;    // from the client; the broker sends none
+  Duration keepalive_min{0};       // a shorter wish is raised to it; v5 clients are told
+  Duration keepalive_max{0};       // a longer one, or none, is lowered to it. 0: no bound
+  // A TLS session of mqtts and ALPN listeners is resumed for so long, up to twice. 0: never, as by AWS.
+  Duration tls_session_lifetime{12 * 3'600'000};
+  Duration connect_timeout{10'000};                 // from accept to CONNECT, TLS handshake included
   Duration websocket_lifetime_max{24 * 3'600'000};  // of a signed WebSocket; its credentials may end before
   // PUBLISH, SUBSCRIBE and UNSUBSCRIBE packets of a client; it is not read while it is beyond. 0: no bound.
   uint32_t packets_per_second_max = 0;

@@ -44,6 +44,11 @@ struct ShardContext {
   mqtt::TopicLimits topic_limits;
   RetainedStore retained;
   std::vector<std::unique_ptr<Shard>> shards;
+  // Of all listeners and shards; null: no resumption.
+  const std::shared_ptr<TlsTickets> tickets =
+      options.tls_session_lifetime.count() == 0
+          ? nullptr
+          : std::make_shared<TlsTickets>(options.tls_session_lifetime, dependencies.steady);
   ConnectLimiter limiter{options.connect_rate_max, options.connect_rate_per_source_max, options.sources_max};
   const std::shared_ptr<std::atomic<size_t>> websockets_unfinished = std::make_shared<std::atomic<size_t>>(0);
   std::atomic<size_t> connections{0};
@@ -102,6 +107,10 @@ class Shard {
   void after_receive(size_t bytes);
   // A part of the handshakes that are ready: the connections that are open do not wait for all of them.
   bool may_shake_hands() { return handshakes_left_ > 0 && handshakes_left_-- > 0; }
+  void count_handshake(bool resumed) {
+    stats_.tls_handshakes.add();
+    if (resumed) stats_.tls_resumed.add();
+  }
   // A client has come, whose address is known. False: too many do, and it is closed.
   bool admit_arrival(Connection& connection);
   // After what was read of it: it is not read for a while if it sends too much.

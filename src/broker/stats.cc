@@ -78,6 +78,10 @@ void register_metrics(Metrics& metrics,
         [](const ShardStats& s) { return s.subscriptions.get(); });
   counter("fleetward_broker_accepted_total", "TCP connections accepted by MQTT listeners",
           [](const ShardStats& s) { return s.accepted.get(); });
+  counter("fleetward_broker_tls_handshakes_total", "TLS handshakes of MQTT listeners that were done",
+          [](const ShardStats& s) { return s.tls_handshakes.get(); });
+  counter("fleetward_broker_tls_resumed_total", "Those of them that resumed a session",
+          [](const ShardStats& s) { return s.tls_resumed.get(); });
   counter("fleetward_broker_connects_total", "CONNECT packets accepted",
           [](const ShardStats& s) { return s.connects.get(); });
   counter("fleetward_broker_disconnects_total", "Ends of MQTT connections that had been accepted",

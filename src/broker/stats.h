@@ -68,6 +68,7 @@ std::string_view to_string(Refusal refusal);
 struct ShardStats {
   Count connections;  // now
   Count sessions;     // now, persistent ones
+  Count tls_handshakes, tls_resumed;
   Count accepted, bytes_in, bytes_out;
   std::array<Count, 3> messages_in, messages_out;  // by QoS
   Count connects, disconnects, subscriptions_made, takeovers, wills, keepalive_timeouts;

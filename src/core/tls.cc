@@ -3,7 +3,11 @@
 #include <array>
 #include <cstring>
 #include <openssl/bio.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -31,6 +35,36 @@ PeerCertificate describe(X509* certificate) {
   peer.in_validity = X509_cmp_current_time(X509_get0_notBefore(certificate)) < 0 &&
                      X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0;
   return peer;
+}
+
+// OpenSSL asks for the key of a ticket it makes (`making`) or was shown.
+int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+               int making) {
+  const auto* context = static_cast<const TlsContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+  TlsTickets& tickets = *context->options().tickets;
+  TlsTickets::Key key;
+  bool is_current = true;
+  if (making == 1) {
+    key = tickets.current();
+    std::memcpy(name, key.name.data(), key.name.size());
+    if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) return -1;
+  } else {
+    const auto found = tickets.find(name);
+    if (!found) return 0;  // a full handshake
+    key = found->key;
+    is_current = found->is_current;
+  }
+  std::array<char, 7> digest{"SHA256"};
+  const std::array<OSSL_PARAM, 3> parameters = {
+      OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key.mac.data(), key.mac.size()),
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), 0), OSSL_PARAM_construct_end()};
+  const auto start = making == 1 ? EVP_EncryptInit_ex : EVP_DecryptInit_ex;
+  if (EVP_MAC_CTX_set_params(mac, parameters.data()) != 1 ||
+      start(cipher, EVP_aes_256_cbc(), nullptr, key.cipher.data(), iv) != 1) {
+    return -1;
+  }
+  // 2: the client is given a new one, which in TLS 1.3 it needs after each use (RFC 8446 C.4).
+  return is_current && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
 }
 
 // Replaces OpenSSL's chain building: see TlsContext.
@@ -69,6 +103,35 @@ int select_alpn(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size
 
 }  // namespace
 
+TlsTickets::TlsTickets(Duration lifetime, const Clock& steady) : lifetime_(lifetime), steady_(steady) {}
+
+void TlsTickets::rotate() {
+  const Timestamp now = steady_.now();
+  while (!keys_.empty() && keys_.back().made + 2 * lifetime_ <= now) keys_.pop_back();
+  if (!keys_.empty() && now < keys_.front().made + lifetime_) return;
+  Key key{{}, {}, {}, now};
+  // Without entropy OpenSSL makes no handshake either.
+  RAND_bytes(key.name.data(), static_cast<int>(key.name.size()));
+  RAND_bytes(key.cipher.data(), static_cast<int>(key.cipher.size()));
+  RAND_bytes(key.mac.data(), static_cast<int>(key.mac.size()));
+  keys_.insert(keys_.begin(), key);
+}
+
+TlsTickets::Key TlsTickets::current() {
+  const std::lock_guard lock(mutex_);
+  rotate();
+  return keys_.front();
+}
+
+std::optional<TlsTickets::Found> TlsTickets::find(const unsigned char* name) {
+  const std::lock_guard lock(mutex_);
+  rotate();
+  for (const Key& key : keys_) {
+    if (std::memcmp(key.name.data(), name, key.name.size()) == 0) return Found{key, &key == &keys_.front()};
+  }
+  return std::nullopt;
+}
+
 Result<std::shared_ptr<TlsContext>> TlsContext::create(Options options) {
   auto out = std::shared_ptr<TlsContext>(new TlsContext());
   out->options_ = std::move(options);
@@ -77,10 +140,20 @@ Result<std::shared_ptr<TlsContext>> TlsContext::create(Options options) {
   SSL_CTX* context = out->context_;
   if (context == nullptr) return fail(ErrorCode::kInternal, openssl_error());
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  // No resumption, as AWS: each connection proves its certificate, so a revoked one cannot come back.
-  SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_num_tickets(context, 0);
+  SSL_CTX_set_app_data(context, out.get());
+  if (const auto& tickets = out->options_.tickets) {
+    constexpr std::string_view kSessionContext = "fleetward";
+    SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(kSessionContext.data()),
+                                   kSessionContext.size());
+    SSL_CTX_set_timeout(context, static_cast<long>(tickets->lifetime().count() / 1000));
+    SSL_CTX_set_num_tickets(context, 1);
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(context, ticket_key);
+  } else {
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
+  }
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                 SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   if (SSL_CTX_use_certificate_chain_file(context, files.certificate_chain_pem.c_str()) != 1) {
@@ -139,6 +212,25 @@ bool TlsEngine::feed(std::string_view encrypted, std::string& plain) {
   return advance(plain);
 }
 
+bool TlsEngine::resumed() const {
+  return SSL_session_reused(ssl_) == 1;
+}
+
+// A resumed handshake looks at no certificate, and the one it stands for may have ended since.
+bool TlsEngine::admit_again() {
+  const TlsContext::Options& options = context_->options();
+  X509* certificate = SSL_get0_peer_certificate(ssl_);
+  bool good = !options.certificate_required;
+  if (certificate != nullptr) {
+    const PeerCertificate peer = describe(certificate);
+    good = (!options.admit || options.admit(peer)) && peer.in_validity;
+  }
+  if (good) return true;
+  failure_ = "the certificate of the resumed session is not good any more";
+  state_ = State::kFailed;
+  return false;
+}
+
 bool TlsEngine::advance(std::string& plain) {
   ERR_clear_error();
   if (state_ == State::kHandshake) {
@@ -149,6 +241,7 @@ bool TlsEngine::advance(std::string& plain) {
       set_failed();
       return false;
     }
+    if (resumed() && !admit_again()) return false;
     state_ = State::kOpen;
     if (X509* certificate = SSL_get0_peer_certificate(ssl_); certificate != nullptr) {
       certificate_id_ = describe(certificate).id;

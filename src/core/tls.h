@@ -1,12 +1,16 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/result.h"
+#include "core/time.h"
 
 struct ssl_st;
 struct ssl_ctx_st;
@@ -25,13 +29,43 @@ struct PeerCertificate {
   bool in_validity = true;
 };
 
+// The keys of session tickets, of all contexts that take each other's: a client that shows a ticket resumes
+// its session, with the certificate it showed then, without another proof. A key makes tickets for
+// `lifetime`, and those it made are good for as long again. Never stored. Thread safe.
+class TlsTickets {
+ public:
+  // `steady` must outlive it.
+  TlsTickets(Duration lifetime, const Clock& steady);
+
+  struct Key {
+    std::array<unsigned char, 16> name;
+    std::array<unsigned char, 32> cipher, mac;
+    Timestamp made;
+  };
+  Key current();
+  struct Found {
+    Key key;
+    bool is_current;
+  };
+  std::optional<Found> find(const unsigned char* name);
+  Duration lifetime() const { return lifetime_; }
+
+ private:
+  void rotate();  // under the mutex
+
+  const Duration lifetime_;
+  const Clock& steady_;
+  std::mutex mutex_;
+  std::vector<Key> keys_;  // the newest first, at most two
+};
+
 // The server's side of TLS, 1.2 and 1.3, of every listener. Of a client's certificate only the proof of
 // possession and the validity are checked here: no authority vouches for devices, the registry knows their
 // certificates. Thread safe after creation.
 class TlsContext {
  public:
-  // Called during handshakes, on the thread that runs them. False refuses the client with a TLS alert. Also
-  // called with a certificate out of its validity, which is refused whatever the answer.
+  // Called during handshakes, resumed ones too, on the thread that runs them. False refuses the client with a
+  // TLS alert. Also called with a certificate out of its validity, which is refused whatever the answer.
   using Admit = std::function<bool(const PeerCertificate&)>;
   struct Options {
     TlsFiles files;
@@ -40,6 +74,7 @@ class TlsContext {
     // Names that the server takes, the one it likes best first; an offer without any of them is answered by
     // none.
     std::vector<std::string> alpn;
+    std::shared_ptr<TlsTickets> tickets;  // null: no session is resumed
   };
 
   // kInvalidArgument: a file cannot be used.
@@ -80,11 +115,13 @@ class TlsEngine {
   // After the handshake; empty if the client showed no certificate.
   const std::string& certificate_id() const { return certificate_id_; }
   std::string server_name() const;
+  bool resumed() const;
   // Why the state is kFailed: "peer did not return a certificate", ...
   const std::string& failure() const { return failure_; }
 
  private:
   bool advance(std::string& plain);
+  bool admit_again();
   void set_failed();
 
   std::shared_ptr<TlsContext> context_;

@@ -23,8 +23,11 @@ std::string address_text(const asio::ip::address& address) {
 
 // Any certificate is taken whose key the client proves to hold: devices may register self-signed ones.
 Result<std::shared_ptr<TlsContext>> make_context(const TlsFiles& files) {
-  return TlsContext::create(
-      {.files = files, .certificate_required = false, .admit = {}, .alpn = {kAlpnHttp11, kAlpnAwsHttp}});
+  return TlsContext::create({.files = files,
+                             .certificate_required = false,
+                             .admit = {},
+                             .alpn = {kAlpnHttp11, kAlpnAwsHttp},
+                             .tickets = nullptr});
 }
 
 Result<tcp::endpoint> parse_endpoint(const std::string& text) {

@@ -1,6 +1,10 @@
 // Certificates, ALPN and policies over real TLS.
 #include <atomic>
 #include <filesystem>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <utility>
 
 #include <unistd.h>
 
@@ -124,6 +128,104 @@ TEST(Access, a_revoked_certificate_loses_its_connections) {
   h.pass(Duration{200});
   EXPECT_EQ(client.next().disconnect.reason, ReasonCode::kNotAuthorized);
   EXPECT_TRUE(client.closed());
+}
+
+// A client that keeps its session: what the last handshake gave is offered in the next.
+class ResumingClient {
+ public:
+  explicit ResumingClient(const DeviceFiles& device, int version)
+      : context_(SSL_CTX_new(TLS_client_method())) {
+    SSL_CTX_set_max_proto_version(context_, version);
+    SSL_CTX_use_certificate_chain_file(context_, device.certificate_path.c_str());
+    SSL_CTX_use_PrivateKey_file(context_, device.key_path.c_str(), SSL_FILETYPE_PEM);
+    SSL_CTX_set_session_cache_mode(context_, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_set_app_data(context_, this);
+    SSL_CTX_sess_set_new_cb(context_, [](SSL* ssl, SSL_SESSION* session) {
+      auto* self = static_cast<ResumingClient*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+      SSL_SESSION_free(std::exchange(self->session_, session));
+      return 1;
+    });
+  }
+  ~ResumingClient() {
+    SSL_SESSION_free(session_);
+    SSL_CTX_free(context_);
+  }
+  ResumingClient(const ResumingClient&) = delete;
+  ResumingClient& operator=(const ResumingClient&) = delete;
+
+  struct Outcome {
+    bool resumed = false;
+    bool connected = false;  // CONNACK 0
+  };
+  Outcome connect(const std::string& at, const std::string& client_id) {
+    const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<uint16_t>(std::stoi(at.substr(at.rfind(':') + 1))));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(descriptor, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+    SSL* ssl = SSL_new(context_);
+    SSL_set_fd(ssl, descriptor);
+    if (session_ != nullptr) SSL_set_session(ssl, session_);
+    Outcome out;
+    if (SSL_connect(ssl) == 1) {
+      out.resumed = SSL_session_reused(ssl) == 1;
+      mqtt::Connect packet;
+      packet.client_id = client_id;
+      std::string bytes;
+      mqtt::encode(bytes, packet);
+      SSL_write(ssl, bytes.data(), static_cast<int>(bytes.size()));
+      char answer[4] = {};
+      out.connected = SSL_read(ssl, answer, sizeof answer) == 4 && answer[3] == 0;
+    }
+    SSL_shutdown(ssl);  // without it OpenSSL takes the session for a bad one
+    SSL_free(ssl);
+    ::close(descriptor);
+    return out;
+  }
+
+ private:
+  SSL_CTX* context_;
+  SSL_SESSION* session_ = nullptr;
+};
+
+TEST(Access, a_resumed_session_is_the_same_device_and_no_way_around_the_registry) {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    Options options = Harness::default_options();
+    options.tls_session_lifetime = Duration{3'600'000};
+    Harness h(options);
+    const std::string at = h.listen_tls();
+    const DeviceFiles device = h.device("d");
+    h.policy("p", kDevicePolicy, &device);
+    h.thing("sensor", device);
+    ResumingClient client(device, version);
+    auto first = client.connect(at, "sensor");
+    EXPECT_TRUE(first.connected && !first.resumed);
+    for (int i = 0; i < 4; ++i) {  // whichever shard takes it
+      const auto again = client.connect(at, "sensor");
+      EXPECT_TRUE(again.connected && again.resumed) << version;
+    }
+    EXPECT_EQ(h.metric("fleetward_broker_tls_handshakes_total"), 5);
+    EXPECT_EQ(h.metric("fleetward_broker_tls_resumed_total"), 4);
+    // The key has changed: the ticket is good once more, and answered with a new one.
+    h.pass(Duration{3'700'000});
+    EXPECT_TRUE(client.connect(at, "sensor").connected);
+    h.set_status(device, registry::CertificateStatus::kInactive);
+    EXPECT_FALSE(client.connect(at, "sensor").connected);
+  }
+}
+
+TEST(Access, sessions_are_resumed_only_if_that_is_wanted) {
+  Options options = Harness::default_options();
+  options.tls_session_lifetime = Duration{0};
+  Harness h(options);
+  const std::string at = h.listen_tls();
+  const DeviceFiles device = h.device("d");
+  h.policy("p", kDevicePolicy, &device);
+  h.thing("sensor", device);
+  ResumingClient client(device, TLS1_3_VERSION);
+  EXPECT_TRUE(client.connect(at, "sensor").connected);
+  EXPECT_FALSE(client.connect(at, "sensor").resumed);
 }
 
 TEST(Access, alpn_decides_on_the_shared_port) {
