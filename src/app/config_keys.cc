@@ -250,7 +250,7 @@ void add_broker(std::vector<ConfigKey>& out) {
   s.duration(
       "tls_session_lifetime", MEMBER(broker.tls_session_lifetime), seconds(0), hours(24 * 3),
       "How long a client of `mqtts_listen` or `alpn_listen` may resume its TLS session instead of a full "
-      "handshake, up to twice. `0ms`: never, as by AWS.");
+      "handshake, up to twice. `0ms`: never.");
   s.duration("connect_timeout", MEMBER(broker.connect_timeout), seconds(1), minutes(10),
              "From accept to CONNECT, the TLS handshake included.");
   s.duration("websocket_lifetime_max", MEMBER(broker.websocket_lifetime_max), minutes(1), hours(24 * 365),

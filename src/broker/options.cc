@@ -14,6 +14,7 @@ Options Options::aws() {
   options.subscriptions_per_connection_max = 50;
   options.keepalive_min = Duration{30'000};
   options.keepalive_max = Duration{1'200'000};
+  options.tls_session_lifetime = Duration{0};
   options.qos_max = 1;
   options.subscribe_qos_strict = true;
   options.aws_wildcards = true;

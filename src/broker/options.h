@@ -40,7 +40,7 @@ struct Options {
   uint16_t topic_alias_max = 8;    // from the client; the broker sends none
   Duration keepalive_min{0};       // a shorter wish is raised to it; v5 clients are told
   Duration keepalive_max{0};       // a longer one, or none, is lowered to it. 0: no bound
-  // A TLS session of mqtts and ALPN listeners is resumed for so long, up to twice. 0: never, as by AWS.
+  // A TLS session of mqtts and ALPN listeners is resumed for so long, up to twice. 0: never.
   Duration tls_session_lifetime{12 * 3'600'000};
   Duration connect_timeout{10'000};                 // from accept to CONNECT, TLS handshake included
   Duration websocket_lifetime_max{24 * 3'600'000};  // of a signed WebSocket; its credentials may end before

@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <span>
 
 #include "core/encoding.h"
 
@@ -45,7 +46,9 @@ int ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX*
   TlsTickets::Key key;
   bool is_current = true;
   if (making == 1) {
-    key = tickets.current();
+    const auto current = tickets.current();
+    if (!current) return -1;
+    key = *current;
     std::memcpy(name, key.name.data(), key.name.size());
     if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1) return -1;
   } else {
@@ -110,16 +113,17 @@ void TlsTickets::rotate() {
   while (!keys_.empty() && keys_.back().made + 2 * lifetime_ <= now) keys_.pop_back();
   if (!keys_.empty() && now < keys_.front().made + lifetime_) return;
   Key key{{}, {}, {}, now};
-  // Without entropy OpenSSL makes no handshake either.
-  RAND_bytes(key.name.data(), static_cast<int>(key.name.size()));
-  RAND_bytes(key.cipher.data(), static_cast<int>(key.cipher.size()));
-  RAND_bytes(key.mac.data(), static_cast<int>(key.mac.size()));
+  for (const std::span<unsigned char> part :
+       {std::span(key.name), std::span(key.cipher), std::span(key.mac)}) {
+    if (RAND_bytes(part.data(), static_cast<int>(part.size())) != 1) return;
+  }
   keys_.insert(keys_.begin(), key);
 }
 
-TlsTickets::Key TlsTickets::current() {
+std::optional<TlsTickets::Key> TlsTickets::current() {
   const std::lock_guard lock(mutex_);
   rotate();
+  if (keys_.empty()) return std::nullopt;
   return keys_.front();
 }
 

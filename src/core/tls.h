@@ -42,7 +42,8 @@ class TlsTickets {
     std::array<unsigned char, 32> cipher, mac;
     Timestamp made;
   };
-  Key current();
+  // Nothing if there is no entropy for one.
+  std::optional<Key> current();
   struct Found {
     Key key;
     bool is_current;

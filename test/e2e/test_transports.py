@@ -12,6 +12,7 @@ import requests
 
 import fleetward
 from devices import Thing, wait_for
+from wire import Wire
 
 
 class Balancer:
@@ -223,3 +224,28 @@ def test_https_publish_by_alpn(server, name):
                             "Connection: close\r\n\r\nhi".encode())
                 assert tls.recv(1000).startswith(b"HTTP/1.1 200 OK")
             assert subscriber.receive().payload == b"hi"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls_sessions_are_resumed_while_the_certificate_is_active(server, name, version):
+    thing = Thing(server, name)
+    context = ssl.create_default_context(cafile=server.ca)
+    context.minimum_version = context.maximum_version = version
+    context.load_cert_chain(thing.certificate_file, thing.key_file)
+
+    def connect(session=None):
+        """What CONNECT was answered, whether the session was taken, and one for the next time."""
+        with socket.create_connection(("127.0.0.1", server.mqtts_port), timeout=15) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost", session=session) as tls:
+                wire = Wire.of(tls)
+                answer = wire.send(wire.connect_bytes(name)).next()
+                return answer, tls.session_reused, tls.session
+
+    answer, reused, first = connect()
+    assert (answer.code, reused) == (0, False)
+    answer, reused, second = connect(first)
+    assert (answer.code, reused) == (0, True)
+    assert server.metrics()["fleetward_broker_tls_resumed_total"] >= 1
+    server.boto("iot").update_certificate(certificateId=thing.certificate_id, newStatus="INACTIVE")
+    answer, reused, _ = connect(second)
+    assert (answer.code, reused) == (0x87, True)

@@ -163,6 +163,13 @@ class Wire:
         self.buffer = b""
         self.ids = 0
 
+    @classmethod
+    def of(cls, connected, version=5):
+        """On a socket that is connected already."""
+        wire = cls.__new__(cls)
+        wire.version, wire.socket, wire.buffer, wire.ids = version, connected, b"", 0
+        return wire
+
     def send(self, *parts):
         self.socket.sendall(b"".join(parts))
         return self
