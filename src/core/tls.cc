@@ -113,8 +113,8 @@ void TlsTickets::rotate() {
   while (!keys_.empty() && keys_.back().made + 2 * lifetime_ <= now) keys_.pop_back();
   if (!keys_.empty() && now < keys_.front().made + lifetime_) return;
   Key key{{}, {}, {}, now};
-  for (const std::span<unsigned char> part :
-       {std::span(key.name), std::span(key.cipher), std::span(key.mac)}) {
+  using Bytes = std::span<unsigned char>;
+  for (const Bytes part : {Bytes(key.name), Bytes(key.cipher), Bytes(key.mac)}) {
     if (RAND_bytes(part.data(), static_cast<int>(part.size())) != 1) return;
   }
   keys_.insert(keys_.begin(), key);
@@ -178,19 +178,43 @@ TlsContext::~TlsContext() {
   SSL_CTX_free(context_);
 }
 
+// A memory BIO would keep the largest piece that ever went through it, 16 KiB and more, with each connection.
+const BIO_METHOD* TlsEngine::Wire::method() {
+  static const BIO_METHOD* const method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "fleetward");
+    BIO_meth_set_read(made, [](BIO* bio, char* bytes, int size) {
+      std::string_view& in = static_cast<Wire*>(BIO_get_data(bio))->in;
+      BIO_clear_retry_flags(bio);
+      if (in.empty()) {
+        BIO_set_retry_read(bio);
+        return -1;
+      }
+      const size_t taken = in.copy(bytes, static_cast<size_t>(size));
+      in.remove_prefix(taken);
+      return static_cast<int>(taken);
+    });
+    BIO_meth_set_write(made, [](BIO* bio, const char* bytes, int size) {
+      static_cast<Wire*>(BIO_get_data(bio))->out.append(bytes, static_cast<size_t>(size));
+      return size;
+    });
+    BIO_meth_set_ctrl(made,
+                      [](BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1L : 0L; });
+    return made;
+  }();
+  return method;
+}
+
 TlsEngine::TlsEngine(std::shared_ptr<TlsContext> context) : context_(std::move(context)) {
   ssl_ = SSL_new(context_->native());
-  BIO* in = BIO_new(BIO_s_mem());
-  BIO* out = BIO_new(BIO_s_mem());
-  if (ssl_ == nullptr || in == nullptr || out == nullptr) {
-    BIO_free(in);
-    BIO_free(out);
+  BIO* bio = BIO_new(Wire::method());
+  if (ssl_ == nullptr || bio == nullptr) {
+    BIO_free(bio);
     set_failed();
     return;
   }
-  BIO_set_mem_eof_return(in, -1);
-  BIO_set_mem_eof_return(out, -1);
-  SSL_set_bio(ssl_, in, out);
+  BIO_set_data(bio, &wire_);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_, bio, bio);
   SSL_set_accept_state(ssl_);
 }
 
@@ -205,15 +229,10 @@ void TlsEngine::set_failed() {
 
 bool TlsEngine::feed(std::string_view encrypted, std::string& plain) {
   if (state_ == State::kFailed || state_ == State::kClosed) return false;
-  while (!encrypted.empty()) {
-    const int n = BIO_write(SSL_get_rbio(ssl_), encrypted.data(), static_cast<int>(encrypted.size()));
-    if (n <= 0) {
-      set_failed();
-      return false;
-    }
-    encrypted.remove_prefix(static_cast<size_t>(n));
-  }
-  return advance(plain);
+  wire_.in = encrypted;
+  const bool open = advance(plain);
+  wire_.in = {};  // all of it was taken, or nothing more is wanted
+  return open;
 }
 
 bool TlsEngine::resumed() const {
@@ -284,15 +303,12 @@ bool TlsEngine::write(std::string_view plain) {
 }
 
 void TlsEngine::take_output(std::string& out) {
-  if (ssl_ == nullptr) return;
-  BIO* bio = SSL_get_wbio(ssl_);
-  // Read, not reset: a reset clears the whole buffer, however little was in it.
-  const size_t size = BIO_ctrl_pending(bio);
-  if (size == 0) return;
-  const size_t start = out.size();
-  out.resize(start + size);
-  const int n = BIO_read(bio, out.data() + start, static_cast<int>(size));
-  out.resize(start + static_cast<size_t>(std::max(n, 0)));
+  if (out.empty()) {
+    out.swap(wire_.out);
+  } else {
+    out.append(wire_.out);
+  }
+  wire_.out.clear();
 }
 
 void TlsEngine::shutdown() {

@@ -12,6 +12,7 @@
 #include "core/result.h"
 #include "core/time.h"
 
+struct bio_method_st;
 struct ssl_st;
 struct ssl_ctx_st;
 
@@ -121,11 +122,18 @@ class TlsEngine {
   const std::string& failure() const { return failure_; }
 
  private:
+  // What OpenSSL reads from and writes to.
+  struct Wire {
+    std::string_view in;  // during feed()
+    std::string out;      // until take_output()
+    static const bio_method_st* method();
+  };
   bool advance(std::string& plain);
   bool admit_again();
   void set_failed();
 
   std::shared_ptr<TlsContext> context_;
+  Wire wire_;
   ssl_st* ssl_ = nullptr;
   State state_ = State::kHandshake;
   std::string certificate_id_;
